@@ -1,0 +1,700 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { IncomingHttpHeaders } from 'node:http';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { afterEach, describe, expect, test } from 'vitest';
+import { createAuthority } from './simulator/certificates.ts';
+import type { EchoStyle, Fault, Simulator, SimulatorOptions, Version } from './simulator/simulator.ts';
+import { startSimulator } from './simulator/simulator.ts';
+
+const started: Simulator[] = [];
+
+async function start(options?: SimulatorOptions): Promise<Simulator> {
+  const simulator = await startSimulator(options);
+  started.push(simulator);
+  return simulator;
+}
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((simulator) => simulator.close()));
+});
+
+interface Sent {
+  method?: string;
+  json?: unknown;
+  form?: Record<string, string>;
+  token?: string;
+  headers?: Record<string, string>;
+  ca?: string;
+  /** Destroys the request once so many characters have come, or so many milliseconds have passed in silence. */
+  enough?: number;
+  patience?: number;
+}
+
+interface Seen {
+  status?: number;
+  headers?: IncomingHttpHeaders;
+  body: string;
+  raw: Buffer;
+  error?: string;
+  gaveUp?: true;
+}
+
+function headersOf(sent: Sent): Record<string, string> {
+  return {
+    ...(sent.json === undefined ? {} : { 'content-type': 'application/json' }),
+    ...(sent.form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
+    ...(sent.token === undefined ? {} : { authorization: `Bearer ${sent.token}` }),
+    ...sent.headers,
+  };
+}
+
+/** One request on a connection of its own, and everything the client got to see of the answer. */
+function call(url: string, sent: Sent = {}): Promise<Seen> {
+  const body = sent.form ? new URLSearchParams(sent.form).toString() : sent.json ? JSON.stringify(sent.json) : '';
+  const chunks: Buffer[] = [];
+  const seen: Partial<Seen> = {};
+  const open = url.startsWith('https:') ? httpsRequest : httpRequest;
+  return new Promise((resolve) => {
+    const settle = (more: Partial<Seen>) => {
+      const raw = Buffer.concat(chunks);
+      resolve({ ...seen, ...more, raw, body: raw.toString('utf8') });
+    };
+    const outgoing = open(url, {
+      method: sent.method ?? (body === '' ? 'GET' : 'POST'),
+      headers: { ...headersOf(sent), 'content-length': Buffer.byteLength(body) },
+      agent: false,
+      timeout: sent.patience ?? 5000,
+      ...(sent.ca ? { ca: sent.ca } : {}),
+    });
+    const giveUp = () => {
+      settle({ gaveUp: true });
+      outgoing.destroy();
+    };
+    outgoing.on('timeout', giveUp);
+    outgoing.on('error', (error: NodeJS.ErrnoException) => settle({ error: error.message }));
+    outgoing.on('response', (incoming) => {
+      seen.status = incoming.statusCode ?? 0;
+      seen.headers = incoming.headers;
+      incoming.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        if (Buffer.concat(chunks).length >= (sent.enough ?? Number.POSITIVE_INFINITY)) giveUp();
+      });
+      incoming.on('error', (error) => settle({ error: error.message }));
+      incoming.on('end', () => settle({}));
+    });
+    outgoing.end(body);
+  });
+}
+
+/** The answer's JSON, read loosely: what it should be is what the tests say. */
+// biome-ignore lint/suspicious/noExplicitAny: a test reads answers of every shape
+const jsonOf = (seen: Seen): any => JSON.parse(seen.body);
+
+async function login(simulator: Simulator, ca?: string): Promise<string> {
+  const { username, password } = simulator.admin;
+  const more = ca ? { ca } : {};
+  if (simulator.version === 'next') {
+    const form = { grant_type: 'password', username, password };
+    return jsonOf(await call(`${simulator.url}/api/v2/token`, { form, ...more })).access_token;
+  }
+  const json = { grantType: 'password', username, password };
+  return jsonOf(await call(`${simulator.url}/api/v1/token`, { json, ...more })).accessToken;
+}
+
+function grant(simulator: Simulator, clientID: string, clientSecret: string): Promise<Seen> {
+  return call(`${simulator.url}/api/v1/token`, { json: { grantType: 'client_credentials', clientID, clientSecret } });
+}
+
+const ruleFor = (subjectId: string, roleId = 9) => ({
+  subjectId,
+  subjectType: 'service-account',
+  roleId,
+  scopeId: '4501234',
+  scopeType: 'project',
+});
+
+describe('versions', () => {
+  const present: Record<string, Version[]> = {
+    '/api/v1/token': ['2.20', '2.22', '2.24', '3.0'],
+    '/api/v2/token': ['2.24', '3.0', 'next'],
+    '/api/v1/apps': ['2.20', '2.22', '2.24'],
+    '/api/v1/service-accounts': ['2.24', '3.0', 'next'],
+    '/api/v1/users': ['2.20', '2.22', '2.24', '3.0', 'next'],
+    '/api/v1/authorization/access-rules': ['2.20', '2.22', '2.24', '3.0', 'next'],
+    '/api/v1/authorization/roles': ['2.20', '2.22', '2.24'],
+    '/api/v2/authorization/roles': ['2.24', '3.0', 'next'],
+  };
+
+  test.each<Version>(['2.20', '2.22', '2.24', '3.0', 'next'])('%s has its endpoints and no others', async (version) => {
+    const simulator = await start({ version });
+    const token = await login(simulator);
+    const found: string[] = [];
+    for (const path of Object.keys(present)) {
+      const seen = await call(`${simulator.url}${path}`, { token });
+      // A token endpoint is there when it minds the method.
+      if (seen.status === 200 || seen.status === 405) found.push(path);
+      else expect([seen.status, jsonOf(seen).code]).toEqual([404, 404]);
+    }
+    expect(found).toEqual(Object.keys(present).filter((path) => present[path]?.includes(version)));
+  });
+
+  test.each([
+    ['json-404', 404, 'application/json; charset=utf-8'],
+    ['html-200', 200, 'text/html; charset=utf-8'],
+    ['html-404', 404, 'text/html; charset=utf-8'],
+    ['405', 405, 'application/json; charset=utf-8'],
+    ['410', 410, 'application/json; charset=utf-8'],
+    ['501', 501, 'application/json; charset=utf-8'],
+  ] as const)('a missing endpoint can answer with %s, and asking for it breaks no rule', async (kind, status, type) => {
+    const simulator = await start({ version: '3.0', missingEndpoint: kind });
+    const seen = await call(`${simulator.url}/api/v1/apps`, { token: await login(simulator), json: { name: 'app-1' } });
+    expect([seen.status, seen.headers?.['content-type']]).toEqual([status, type]);
+    expect(simulator.applications).toEqual([]);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test.each<[Version, string, number]>([
+    ['2.20', 'app', 201],
+    ['2.20', 'service-account', 400],
+    ['2.22', 'service-account', 400],
+    ['2.24', 'app', 201],
+    ['2.24', 'service-account', 201],
+    ['3.0', 'app', 400],
+    ['3.0', 'service-account', 201],
+  ])('%s answers an access rule for the subject type %s with %i', async (version, subjectType, status) => {
+    const simulator = await start({ version });
+    simulator.addApplication({ name: 'app-1' });
+    const json = { ...ruleFor('app-1'), subjectType };
+    const url = `${simulator.url}/api/v1/authorization/access-rules`;
+    expect((await call(url, { token: await login(simulator), json })).status).toBe(status);
+  });
+
+  test.each<[Version, string, number]>([
+    ['2.20', 'v1', 400],
+    ['2.22', 'v1', 200],
+    ['2.24', 'v2', 400],
+    ['3.0', 'v2', 200],
+  ])('%s answers an external token on %s with %i', async (version, generation, status) => {
+    const simulator = await start({ version, externalTokens: ['trusted'] });
+    const sent =
+      generation === 'v1'
+        ? { json: { grantType: 'external_token_exchange', externalToken: 'trusted' } }
+        : { form: { grant_type: 'external_token_exchange', external_token: 'trusted' } };
+    const seen = await call(`${simulator.url}/api/${generation}/token`, sent);
+    expect(seen.status).toBe(status);
+    if (version === '2.24') expect(jsonOf(seen).error).toBe('unsupported_grant_type');
+    expect(simulator.violations).toEqual([]);
+  });
+});
+
+describe('tokens', () => {
+  test('both generations answer in their own spelling, with what the options choose', async () => {
+    const simulator = await start({ tokenFields: { idToken: true, refreshToken: false } });
+    const { username, password } = simulator.admin;
+    const json = { grantType: 'password', username, password };
+    const first = jsonOf(await call(`${simulator.url}/api/v1/token`, { json }));
+    const form = { grant_type: 'password', username, password };
+    const second = jsonOf(await call(`${simulator.url}/api/v2/token`, { form }));
+    expect(Object.keys(first)).toEqual(['accessToken', 'idToken', 'expiresIn']);
+    expect(Object.keys(second)).toEqual(['access_token', 'token_type', 'expires_in', 'id_token']);
+    expect(simulator.secretsIssued).toEqual(
+      expect.arrayContaining([first.accessToken, first.idToken, second.access_token, second.id_token]),
+    );
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('a token is a JWT that the server takes until its own clock says otherwise', async () => {
+    let now = Date.UTC(2026, 0, 1);
+    const simulator = await start({ now: () => now, tokenLifetime: 60 });
+    const token = await login(simulator);
+    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    expect(claims).toMatchObject({ sub: simulator.admin.username, iat: now / 1000, exp: now / 1000 + 60 });
+    now += 59_999;
+    expect((await call(`${simulator.url}/api/v1/apps`, { token })).status).toBe(200);
+    now += 1;
+    const late = await call(`${simulator.url}/api/v1/apps`, { token });
+    expect([late.status, late.headers?.date]).toEqual([401, 'Thu, 01 Jan 2026 00:01:00 GMT']);
+    expect(simulator.isValidToken(token)).toBe(false);
+  });
+
+  test.each([400, 401] as const)('wrong credentials can come as %i', async (status) => {
+    const simulator = await start({ wrongPasswordStatus: status });
+    const seen = await grant(simulator, 'nobody', 'nothing');
+    expect([seen.status, jsonOf(seen).code]).toEqual([status, status]);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('wrong credentials on the second generation are an OAuth error', async () => {
+    const simulator = await start();
+    const url = `${simulator.url}/api/v2/token`;
+    const client = await call(url, {
+      form: { grant_type: 'client_credentials', client_id: 'nobody', client_secret: 'x' },
+    });
+    const user = await call(url, { form: { grant_type: 'password', username: 'nobody', password: 'x' } });
+    expect([client.status, jsonOf(client).error]).toEqual([401, 'invalid_client']);
+    expect([user.status, jsonOf(user).error]).toEqual([400, 'invalid_grant']);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('an OIDC token for the right audience can be exchanged, one for another cannot', async () => {
+    const simulator = await start({ oidcAudience: 'https://runai.example' });
+    const { url, requestToken, audience } = simulator.oidc;
+    const statuses: (number | undefined)[] = [];
+    for (const wanted of [audience, 'somebody-else']) {
+      const answer = jsonOf(await call(`${url}&audience=${encodeURIComponent(wanted)}`, { token: requestToken }));
+      const claims = JSON.parse(Buffer.from(answer.value.split('.')[1], 'base64url').toString());
+      expect(claims.aud).toBe(wanted);
+      const json = { grantType: 'external_token_exchange', externalToken: answer.value };
+      statuses.push((await call(`${simulator.url}/api/v1/token`, { json })).status);
+    }
+    expect(statuses).toEqual([200, 400]);
+    expect((await call(url, { token: 'wrong' })).status).toBe(401);
+    expect(simulator.requests[0]?.path).toBe('/_oidc/token?api-version=2.0&audience=https%3A%2F%2Frunai.example');
+    expect(simulator.violations).toEqual([]);
+  });
+});
+
+describe('applications', () => {
+  test('a name is taken on both generations, which show the same objects', async () => {
+    const simulator = await start();
+    const token = await login(simulator);
+    const create = (path: string) => call(`${simulator.url}/api/v1/${path}`, { token, json: { name: 'app-1' } });
+    const first = jsonOf(await create('service-accounts'));
+    expect(Object.keys(first)).toEqual(['id', 'name', 'clientSecret', 'clientId']);
+    expect([(await create('apps')).status, (await create('service-accounts')).status]).toEqual([409, 409]);
+    const listed = jsonOf(await call(`${simulator.url}/api/v1/apps`, { token }));
+    expect(listed.map((one: { id: string }) => one.id)).toEqual([first.id]);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('only the newest secret works', async () => {
+    const simulator = await start({ version: '2.20' });
+    const token = await login(simulator);
+    const created = jsonOf(await call(`${simulator.url}/api/v1/apps`, { token, json: { name: 'app-1' } }));
+    expect((await grant(simulator, created.clientId, created.secret)).status).toBe(200);
+    const reset = await call(`${simulator.url}/api/v1/apps/${created.id}/secret`, { method: 'POST', token });
+    const { secret } = jsonOf(reset);
+    expect((await grant(simulator, created.clientId, created.secret)).status).toBe(400);
+    expect((await grant(simulator, created.clientId, secret)).status).toBe(200);
+    expect(simulator.isValidSecret('app-1', created.secret)).toBe(false);
+    expect(simulator.isValidSecret('app-1', secret)).toBe(true);
+    expect(simulator.secretsIssued).toEqual(expect.arrayContaining([created.secret, secret]));
+  });
+
+  test('a deleted one is gone, with its tokens and access rules', async () => {
+    const simulator = await start();
+    const token = await login(simulator);
+    const { id, secret } = simulator.addApplication({ name: 'app-1' });
+    simulator.addAccessRule(ruleFor('app-1', 1));
+    const own = jsonOf(await grant(simulator, 'app-1', secret)).accessToken;
+    const remove = () => call(`${simulator.url}/api/v1/service-accounts/${id}`, { method: 'DELETE', token });
+    const statuses = [(await remove()).status, (await remove()).status];
+    expect(statuses).toEqual([204, 404]);
+    expect([simulator.applications, simulator.accessRules]).toEqual([[], []]);
+    expect((await call(`${simulator.url}/api/v1/apps`, { token: own })).status).toBe(401);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('the client id can be left out, or differ from the name', async () => {
+    const without = await start({ omitClientId: true });
+    const other = await start({ clientIdOf: (name) => `id-of-${name}` });
+    const clientIds: (string | undefined)[] = [];
+    for (const simulator of [without, other]) {
+      const sent = { token: await login(simulator), json: { name: 'app-1' } };
+      clientIds.push(jsonOf(await call(`${simulator.url}/api/v1/apps`, sent)).clientId);
+    }
+    expect(clientIds).toEqual([undefined, 'id-of-app-1']);
+    expect(other.violations).toEqual([]);
+    expect(without.violations).toEqual([]);
+  });
+
+  test('one without an access rule gets a token and nothing else', async () => {
+    const simulator = await start();
+    const { secret } = simulator.addApplication({ name: 'app-1' });
+    const token = jsonOf(await grant(simulator, 'app-1', secret)).accessToken;
+    const list = async () => (await call(`${simulator.url}/api/v1/users`, { token })).status;
+    const statuses = [await list()];
+    simulator.addAccessRule(ruleFor('app-1', 9));
+    statuses.push(await list());
+    simulator.addAccessRule(ruleFor('app-1', 1));
+    statuses.push(await list());
+    expect(statuses).toEqual([403, 403, 200]);
+    expect(simulator.violations).toEqual([]);
+  });
+});
+
+describe('users', () => {
+  test('a new one gets a temporary password and keeps its name from others in whatever case', async () => {
+    const simulator = await start();
+    const token = await login(simulator);
+    const create = (email: string) =>
+      call(`${simulator.url}/api/v1/users`, { token, json: { email, resetPassword: true } });
+    const created = await create('ada@runai.example');
+    const { id, tempPassword } = jsonOf(created);
+    expect(created.status).toBe(201);
+    expect((await create('ADA@runai.example')).status).toBe(409);
+    expect(simulator.users[1]).toMatchObject({ id, username: 'ada@runai.example', resetPassword: true });
+    expect(simulator.isValidPassword('ada@runai.example', tempPassword)).toBe(true);
+    const reset = await call(`${simulator.url}/api/v1/users/${id}/password`, { method: 'POST', token });
+    expect(simulator.isValidPassword('ada@runai.example', tempPassword)).toBe(false);
+    expect(simulator.isValidPassword('ada@runai.example', jsonOf(reset).tempPassword)).toBe(true);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('the shape of the multi-tenant guide has no password in it', async () => {
+    const simulator = await start({ guideShapes: true, now: () => 0 });
+    const json = { email: 'ada@runai.example', resetPassword: false };
+    const seen = await call(`${simulator.url}/api/v1/users`, { token: await login(simulator), json });
+    expect(jsonOf(seen)).toEqual({
+      id: simulator.users[1]?.id,
+      email: 'ada@runai.example',
+      createdAt: '1970-01-01T00:00:00.000Z',
+    });
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('one that signs in through single sign-on has no password to reset', async () => {
+    const simulator = await start();
+    const { id } = simulator.addUser({ email: 'sso@runai.example', isLocal: false, createdAt: null });
+    const url = `${simulator.url}/api/v1/users/${id}/password`;
+    expect((await call(url, { method: 'POST', token: await login(simulator) })).status).toBe(400);
+  });
+
+  test.each([
+    [false, '', ['ada@x.example', 'mada@x.example']],
+    [false, '&offset=1', ['mada@x.example']],
+    [true, '', ['admin@runai.example', 'bob@x.example']],
+    [true, '&limit=1&offset=2', ['mada@x.example']],
+  ])('the list (filter ignored: %s) with %j holds %j', async (ignoreUserFilter, query, expected) => {
+    const simulator = await start({ ignoreUserFilter, usersPageLimit: 2 });
+    for (const email of ['bob@x.example', 'mada@x.example', 'ada@x.example'].sort((a, b) => (a < b ? -1 : 1)))
+      simulator.addUser({ email });
+    if (ignoreUserFilter) simulator.users.splice(1, 1);
+    const filter = encodeURIComponent('username==ADA@x.example');
+    const url = `${simulator.url}/api/v1/users?filterBy=${filter}${query}`;
+    const seen = await call(url, { token: await login(simulator) });
+    expect(jsonOf(seen).map((one: { username: string }) => one.username)).toEqual(expected);
+    expect(simulator.violations).toEqual([]);
+  });
+});
+
+describe('access rules and roles', () => {
+  test('a rule is listed by its subject, page by page, and a duplicate is a second rule', async () => {
+    const simulator = await start();
+    const token = await login(simulator);
+    simulator.addApplication({ name: 'app-1' });
+    simulator.addApplication({ name: 'app-2' });
+    simulator.addAccessRule(ruleFor('app-2'));
+    const url = `${simulator.url}/api/v1/authorization/access-rules`;
+    for (const _ of [1, 2]) expect((await call(url, { token, json: ruleFor('app-1') })).status).toBe(201);
+    const query = '?subjectIds=app-1&subjectType=service-account&limit=1&offset=1';
+    const listed = jsonOf(await call(`${url}${query}`, { token }));
+    expect(listed).toMatchObject({ totalRecords: 2, displayRecords: 1, accessRules: [{ roleName: 'ML engineer' }] });
+    const other = jsonOf(await call(`${url}?subjectIds=app-1&subjectType=user`, { token }));
+    expect(other.totalRecords).toBe(0);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test.each([
+    ['an unknown role', { roleId: 999 }, 404, 0],
+    ['a subject that does not exist', { subjectId: 'nobody' }, 400, 0],
+    ['an unknown scope type', { scopeType: 'galaxy' }, 400, 1],
+    ['a role by name', { roleId: 'Viewer' }, 400, 1],
+    ['a scope by number', { scopeId: 4501234 }, 400, 1],
+    ['a field of its own', { comment: 'hello' }, 400, 1],
+  ])('%s is refused', async (_, change, status, violations) => {
+    const simulator = await start();
+    simulator.addApplication({ name: 'app-1' });
+    const sent = { token: await login(simulator), json: { ...ruleFor('app-1'), ...change } };
+    const seen = await call(`${simulator.url}/api/v1/authorization/access-rules`, sent);
+    expect([seen.status, jsonOf(seen).code]).toEqual([status, status]);
+    expect(simulator.accessRules).toEqual([]);
+    expect(simulator.violations).toHaveLength(violations);
+  });
+
+  test('the second generation pages until next is gone', async () => {
+    const simulator = await start({ rolesPageLimit: 5 });
+    const token = await login(simulator);
+    const sizes: [number, number | undefined][] = [];
+    let offset: number | undefined = 0;
+    while (offset !== undefined) {
+      const url = `${simulator.url}/api/v2/authorization/roles?limit=500&offset=${offset}`;
+      const answer: { next?: number; roles: unknown[] } = jsonOf(await call(url, { token }));
+      sizes.push([answer.roles.length, answer.next]);
+      offset = answer.next;
+    }
+    expect(sizes).toEqual([
+      [5, 5],
+      [5, 10],
+      [2, undefined],
+    ]);
+    expect(jsonOf(await call(`${simulator.url}/api/v1/authorization/roles`, { token }))).toHaveLength(12);
+    expect(simulator.violations).toEqual([]);
+  });
+});
+
+describe('the contract', () => {
+  test.each<[string, string, Sent, number, string]>([
+    ['an unknown field', '/api/v1/apps', { json: { name: 'app-1', owner: 'me' } }, 400, 'unknown field "owner"'],
+    ['a missing field', '/api/v1/users', { json: { resetPassword: false } }, 400, 'lacks the field email'],
+    ['a wrong type', '/api/v1/users', { json: { email: 'a@b.io', resetPassword: 'no' } }, 400, 'not a boolean'],
+    ['a bad name', '/api/v1/apps', { json: { name: 'App 1' } }, 400, 'does not match'],
+    [
+      'a bad content type',
+      '/api/v1/apps',
+      { json: { name: 'app-1' }, headers: { 'content-type': 'text/plain' } },
+      400,
+      'content type',
+    ],
+    ['a form for JSON', '/api/v1/apps', { form: { name: 'app-1' } }, 400, 'content type'],
+    ['an unknown query parameter', '/api/v1/users?page=2', {}, 200, 'query parameter "page" is unknown'],
+    ['too large a page', '/api/v1/users?limit=501', {}, 200, 'out of range'],
+    ['a bare plus', '/api/v1/users?filterBy=username==a+b@c.io', {}, 200, 'bare +'],
+    ['no authorization', '/api/v1/apps', { headers: { authorization: '' } }, 401, 'not a bearer token'],
+    ['a path of nowhere', '/api/v1/applications', {}, 404, 'not in the contract'],
+    ['a method of nowhere', '/api/v1/apps', { method: 'DELETE' }, 405, 'not in the contract'],
+    [
+      'authorization on a grant',
+      '/api/v1/token',
+      { json: { grantType: 'client_credentials', clientID: 'a', clientSecret: 'b' } },
+      400,
+      'with a grant',
+    ],
+  ])('%s is noted', async (_, path, sent, status, words) => {
+    const simulator = await start();
+    const token = await login(simulator);
+    expect(simulator.violations).toEqual([]);
+    const seen = await call(`${simulator.url}${path}`, { token, ...sent });
+    expect(seen.status).toBe(status);
+    expect(simulator.violations.join('\n')).toContain(words);
+  });
+
+  test('requests are recorded as they were sent', async () => {
+    const simulator = await start({ pathPrefix: '/runai' });
+    const json = { grantType: 'client_credentials', clientID: 'a', clientSecret: 'b' };
+    await call(`${simulator.url}/api/v1/token`, { json, headers: { 'X-Mixed': 'Case' } });
+    await call(`${simulator.url.replace('/runai', '')}/api/v1/token`, { json });
+    expect(simulator.requests[0]).toMatchObject({
+      method: 'POST',
+      path: '/runai/api/v1/token',
+      headers: { 'x-mixed': 'Case', 'content-type': 'application/json' },
+      body: JSON.stringify(json),
+      connection: 1,
+      status: 400,
+    });
+    expect(simulator.requests[0]?.rawHeaders).toContain('X-Mixed');
+    expect(simulator.requests[1]).toMatchObject({ connection: 2, status: 404 });
+    expect(simulator.violations).toEqual(['POST /api/v1/token: outside of /runai']);
+    expect(simulator.connections).toBe(2);
+  });
+
+  test('what goes beyond the rate limit is put off', async () => {
+    let now = 0;
+    const simulator = await start({ rateLimit: 2, now: () => now });
+    const token = await login(simulator);
+    const list = () => call(`${simulator.url}/api/v1/apps`, { token });
+    const statuses = [(await list()).status];
+    const refused = await list();
+    now += 1000;
+    statuses.push(refused.status, (await list()).status);
+    expect(statuses).toEqual([200, 429, 200]);
+    expect(refused.headers?.['retry-after']).toBe('1');
+  });
+});
+
+describe('faults', () => {
+  const broken = (kind: 'reset' | 'end' | 'stall'): [Fault, Partial<Seen>][] => {
+    const after = { reset: { error: 'read ECONNRESET' }, end: { error: 'socket hang up' }, stall: { gaveUp: true } };
+    const inBody = { ...after, end: { error: 'aborted' } };
+    return [
+      [{ kind, when: 'before-head' }, { ...after[kind], body: '' } as Partial<Seen>],
+      [{ kind, when: 'in-head' }, { ...after[kind], body: '' } as Partial<Seen>],
+      [{ kind, when: 'in-body' }, { ...inBody[kind], status: 200 } as Partial<Seen>],
+    ];
+  };
+
+  const table: [Fault, Partial<Seen>][] = [
+    ...broken('reset'),
+    ...broken('end'),
+    ...broken('stall'),
+    [
+      { kind: 'status', status: 503 },
+      { status: 503, body: '{"code":503,"message":"A scripted 503"}' },
+    ],
+    [
+      { kind: 'status', status: 500, body: 'oops' },
+      { status: 500, body: 'oops' },
+    ],
+    [
+      { kind: 'status', status: 400, body: { error: 'x' } },
+      { status: 400, body: '{"error":"x"}' },
+    ],
+    [
+      { kind: 'delay', ms: 1 },
+      { status: 200, body: '[]' },
+    ],
+    [
+      { kind: 'drip', ms: 0 },
+      { status: 200, body: '[]' },
+    ],
+    [{ kind: 'html', status: 502 }, { status: 502 }],
+    [
+      { kind: 'truncated', work: true },
+      { status: 200, body: '[' },
+    ],
+    [
+      { kind: 'transform', change: (json) => ({ was: json }) },
+      { status: 200, body: '{"was":[]}' },
+    ],
+    [{ kind: 'empty' }, { status: 200, body: '' }],
+    [
+      { kind: 'empty', status: 502 },
+      { status: 502, body: '' },
+    ],
+    [{ kind: 'endless' }, { status: 200, gaveUp: true }],
+    [{ kind: 'redirect', status: 307, location: 'https://elsewhere.example/' }, { status: 307 }],
+  ];
+
+  test.each(table)('%j', async (fault, expected) => {
+    const simulator = await start();
+    const token = await login(simulator);
+    simulator.fault({ fault });
+    const patience = fault.kind === 'stall' ? 30 : 5000;
+    const seen = await call(`${simulator.url}/api/v1/apps`, { token, patience, enough: 100_000 });
+    expect(seen).toMatchObject(expected);
+    expect(simulator.requests.at(-1)?.status).toBe(expected.status);
+    expect((await call(`${simulator.url}/api/v1/apps`, { token })).body).toBe('[]');
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('a rule says which requests it hits, after how many, and how often', async () => {
+    const simulator = await start();
+    const token = await login(simulator);
+    simulator.fault({ method: 'GET', path: /apps$/, skip: 1, times: 2, fault: { kind: 'status', status: 500 } });
+    const statuses: (number | undefined)[] = [];
+    for (const path of ['apps', 'users', 'apps', 'apps', 'apps'])
+      statuses.push((await call(`${simulator.url}/api/v1/${path}`, { token })).status);
+    expect(statuses).toEqual([200, 200, 500, 500, 200]);
+    simulator.fault({ path: 'users', times: Number.POSITIVE_INFINITY, fault: { kind: 'status', status: 502 } });
+    const hit = [];
+    for (const _ of [1, 2]) hit.push((await call(`${simulator.url}/api/v1/users`, { token })).status);
+    simulator.clearFaults();
+    hit.push((await call(`${simulator.url}/api/v1/users`, { token })).status);
+    expect(hit).toEqual([502, 502, 200]);
+  });
+
+  test.each([true, false])('an answer lost with the work done (%s) leaves its traces', async (work) => {
+    const simulator = await start();
+    const token = await login(simulator);
+    simulator.fault({ method: 'POST', fault: { kind: 'reset', when: 'before-head', work } });
+    const seen = await call(`${simulator.url}/api/v1/apps`, { token, json: { name: 'app-1' } });
+    expect(seen.error).toBe('read ECONNRESET');
+    expect(simulator.applications.map(({ name }) => name)).toEqual(work ? ['app-1'] : []);
+  });
+
+  test('a gzip bomb grows when it is opened', async () => {
+    const simulator = await start();
+    simulator.fault({ fault: { kind: 'gzip-bomb', mib: 2 } });
+    const seen = await call(`${simulator.url}/api/v1/apps`);
+    expect(seen.headers?.['content-encoding']).toBe('gzip');
+    expect(seen.raw.length).toBeLessThan(20_000);
+    expect(gunzipSync(seen.raw).length).toBe(2 * 1024 * 1024);
+  });
+
+  test.each<[EchoStyle, (seen: Seen, secret: string) => boolean]>([
+    ['whole', (seen, secret) => jsonOf(seen).message.includes(secret)],
+    ['halves', (seen, secret) => jsonOf(seen).details.endsWith(secret.slice(8)) && !seen.body.includes(secret)],
+    ['json', (seen, secret) => JSON.parse(jsonOf(seen).message.replace('Refused ', '')).includes(secret)],
+    ['url', (seen, secret) => jsonOf(seen).message.includes(encodeURIComponent(JSON.stringify(secret)))],
+    ['headers', (seen, secret) => String(seen.headers?.['x-request-echo']).includes(secret)],
+    ['redirect', (seen, secret) => String(seen.headers?.location).includes(encodeURIComponent(secret))],
+    ['base64', (seen, secret) => seen.body.includes(Buffer.from(secret).toString('base64'))],
+    ['commands', (seen, secret) => jsonOf(seen).details.includes(`"${secret}"`)],
+  ])('an echo of style %s repeats the secret', async (style, repeats) => {
+    const simulator = await start();
+    const secret = 'S3cret+/;=%value';
+    simulator.fault({ fault: { kind: 'echo', status: 400, style } });
+    const seen = await grant(simulator, 'app-1', secret);
+    expect(seen.status).toBe(400);
+    expect(repeats(seen, secret)).toBe(true);
+  });
+
+  test('commands come at the start of lines, among control characters', async () => {
+    const simulator = await start();
+    simulator.fault({ fault: { kind: 'echo', status: 400, style: 'commands' } });
+    const { message } = jsonOf(await grant(simulator, 'app-1', 'secret'));
+    expect(message.split(/[\r\n]+/)).toContain('::stop-commands::x');
+    expect(message).toMatch(/\u001b.*\u0000.*\u202e/);
+  });
+
+  test('the second generation echoes in an OAuth error', async () => {
+    const simulator = await start();
+    simulator.fault({ fault: { kind: 'echo', status: 401, style: 'whole' } });
+    const form = { grant_type: 'client_credentials', client_id: 'app-1', client_secret: 'hush' };
+    const seen = jsonOf(await call(`${simulator.url}/api/v2/token`, { form }));
+    expect(Object.keys(seen)).toEqual(['error', 'error_description']);
+    expect(seen.error_description).toContain('hush');
+  });
+
+  test('closing ends stalled connections at once', async () => {
+    const simulator = await start();
+    simulator.fault({ fault: { kind: 'stall', when: 'in-body' } });
+    const waiting = call(`${simulator.url}/api/v1/apps`);
+    while (simulator.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await simulator.close();
+    expect((await waiting).error).toBeDefined();
+    await simulator.close();
+  });
+});
+
+describe('TLS', () => {
+  test('the same over HTTPS, down to a reset', async () => {
+    const authority = createAuthority();
+    const simulator = await start({ tls: authority.issue({ hosts: ['localhost'] }) });
+    const ca = authority.cert;
+    expect(simulator.url).toMatch(/^https:\/\/localhost:\d+$/);
+    const token = await login(simulator, ca);
+    expect((await call(`${simulator.url}/api/v1/apps`, { token, ca })).body).toBe('[]');
+    simulator.fault({ fault: { kind: 'reset', when: 'in-body', work: true } });
+    expect(await call(`${simulator.url}/api/v1/apps`, { token, ca })).toMatchObject({
+      error: 'read ECONNRESET',
+      body: '[',
+    });
+    expect((await call(`${simulator.url}/api/v1/apps`, { token })).error).toMatch(/certificate/);
+    expect(simulator.violations).toEqual([]);
+  });
+});
+
+describe('the command line', () => {
+  const cli = fileURLToPath(new URL('simulator/cli.ts', import.meta.url));
+
+  test('prints what a person needs and ends well when interrupted', async () => {
+    const child = spawn(process.execPath, [cli, '--version', '3.0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exited = once(child, 'exit');
+    const printed: string[] = [];
+    for await (const line of createInterface({ input: child.stdout })) {
+      printed.push(line);
+      if (line.startsWith('Ctrl+C')) child.kill('SIGINT');
+    }
+    const [code] = await exited;
+    expect(code).toBe(0);
+    const text = printed.join('\n');
+    expect(text).toMatch(/3\.0, simulated: http:\/\/127\.0\.0\.1:\d+/);
+    expect(text).toContain('/api/v2/token');
+    expect(text).not.toContain('/api/v1/apps');
+  });
+
+  test('names a version that it does not know', async () => {
+    const child = spawn(process.execPath, [cli, '--version', '1.0'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const exited = once(child, 'exit');
+    const printed: string[] = [];
+    for await (const line of createInterface({ input: child.stderr })) printed.push(line);
+    expect((await exited)[0]).toBe(1);
+    expect(printed[0]).toContain('--version 1.0 is none of 2.20');
+  });
+});
