@@ -1,3 +1,5 @@
-import * as core from '@actions/core';
-import { HttpClient } from '@actions/http-client';
-core.info(typeof HttpClient);
+import { run } from './main.ts';
+
+await run();
+// A look-up of a host name cannot be called off, and would keep the process alive. What was written goes out first.
+process.stdout.write('', () => process.exit());

@@ -1,0 +1,16 @@
+import type { RequestFor } from '../inputs.ts';
+import { rotateApplication } from '../runai/applications.ts';
+import type { Context } from './context.ts';
+import { publishApplication, summaryOf } from './create-app.ts';
+import { authorize } from './sign-in.ts';
+
+/** Gives an existing application a new client secret; the old one stops working at once. */
+export async function rotateApp(request: RequestFor<'rotate-app'>, context: Context): Promise<void> {
+  await authorize(context, request.credentials);
+  const issued = await rotateApplication(context.client, request.key);
+  publishApplication(context, issued, {});
+  context.log.info(
+    `Made a new client secret for the application ${context.client.clean(issued.application.name)}; the old one no longer works`,
+  );
+  await context.summarize('Run:ai application', summaryOf(issued, { 'client secret': 'rotated' }));
+}

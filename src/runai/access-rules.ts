@@ -1,0 +1,152 @@
+import { type AccessRule, type Role, readAccessRule, readAccessRules, readRoles } from './answers.ts';
+import type { Client } from './client.ts';
+import { RunaiError } from './errors.ts';
+import { LostAnswer, newEffort } from './http.ts';
+import { collect, pages } from './pages.ts';
+
+export const scopeTypes = ['system', 'tenant', 'cluster', 'department', 'project'] as const;
+export type ScopeType = (typeof scopeTypes)[number];
+
+/** What a subject may do, and where. */
+export interface WantedRule {
+  /** A role's name, in any case, or its id. */
+  role: string;
+  scopeType: ScopeType;
+  scopeId: string;
+}
+
+/** Who gets the access: the email address of a user, or the client id of an application. */
+export interface Subject {
+  id: string;
+  kind: 'user' | 'application';
+}
+
+const path = '/api/v1/authorization/access-rules';
+const PAGE = 500;
+
+/**
+ * Makes the access rules that are missing, and leaves all others alone. Returns how many were made.
+ * @throws RunaiError `access-rule`, which says which rule could not be made, and why
+ */
+export async function grantAccess(client: Client, subject: Subject, wanted: WantedRule[]): Promise<number> {
+  if (wanted.length === 0) return 0;
+  const roles = new Roles(client);
+  let existing = await rulesOf(client, subject);
+  let made = 0;
+  for (const rule of wanted) {
+    try {
+      const roleId = await roles.idOf(rule.role);
+      const isThere = () => existing.some((other) => isSame(other, { ...rule, roleId }));
+      if (isThere()) continue;
+      const again = async () => {
+        existing = await rulesOf(client, subject);
+        return isThere();
+      };
+      await makeRule(client, { subject, rule: { ...rule, roleId }, again });
+      made += 1;
+    } catch (error) {
+      throw await ruleProblem(error, { rule, roles });
+    }
+  }
+  return made;
+}
+
+// No conflict is reported for a second rule of the same content, so after a lost answer the list has the say.
+async function makeRule(
+  client: Client,
+  { subject, rule, again }: { subject: Subject; rule: WantedRule & { roleId: number }; again: () => Promise<boolean> },
+): Promise<void> {
+  const { roleId, scopeId, scopeType } = rule;
+  const json = { subjectId: subject.id, subjectType: subjectType(client, subject), roleId, scopeId, scopeType };
+  const effort = newEffort();
+  for (;;) {
+    try {
+      const call = { method: 'POST' as const, path, json, once: true, read: readAccessRule };
+      const answer = await client.send(call, effort);
+      client.valueOf(answer, call);
+      return;
+    } catch (error) {
+      if (!(error instanceof LostAnswer)) throw error;
+      if (await again()) return;
+    }
+  }
+}
+
+// `app` up to 2.24, where it is deprecated and still taken; `service-account` from there on.
+function subjectType(client: Client, { kind }: Subject): string {
+  if (kind === 'user') return 'user';
+  return client.generationOf('applications') === 'newer' ? 'service-account' : 'app';
+}
+
+/** All rules of a subject; the filter is checked again here. */
+async function rulesOf(client: Client, subject: Subject): Promise<AccessRule[]> {
+  const kinds = subject.kind === 'user' ? ['user'] : ['app', 'service-account'];
+  const list = pages(async (offset) => {
+    const query = `?subjectIds=${encodeURIComponent(subject.id)}&limit=${PAGE}&offset=${offset}`;
+    const page = await client.get({ method: 'GET', path: path + query, read: readAccessRules });
+    return { items: page.rules, last: offset + page.rules.length >= page.total };
+  });
+  const found = await collect(list);
+  return found.filter((rule) => rule.subjectId === subject.id && kinds.includes(rule.subjectType));
+}
+
+function isSame(rule: AccessRule, wanted: { roleId: number; scopeType: string; scopeId: string }): boolean {
+  return rule.roleId === wanted.roleId && rule.scopeType === wanted.scopeType && rule.scopeId === wanted.scopeId;
+}
+
+/** The roles of the tenant, asked for when the first name needs them. */
+class Roles {
+  readonly #client: Client;
+  #list: Promise<Role[]> | undefined;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  async idOf(role: string): Promise<number> {
+    if (/^\d+$/.test(role)) return Number(role);
+    const found = (await this.all()).find(({ name }) => name.toLowerCase() === role.toLowerCase());
+    if (found) return found.id;
+    throw new RunaiError('access-rule', `there is no role of the name ${this.#client.clean(role)}`);
+  }
+
+  all(): Promise<Role[]> {
+    this.#list ??= listRoles(this.#client);
+    return this.#list;
+  }
+
+  /** A sentence with the names of all roles, as far as they can be had. */
+  async names(): Promise<string> {
+    const roles = await this.all().catch(() => []);
+    if (roles.length === 0) return '';
+    return ` Roles here: ${roles.map(({ name }) => this.#client.clean(name)).join(', ')}.`;
+  }
+}
+
+async function listRoles(client: Client): Promise<Role[]> {
+  const call = { method: 'GET' as const, read: readRoles };
+  const list = pages(async (offset) => {
+    const answer = await client.onEndpoint('roles', ({ path: base, generation }, effort) => {
+      const query = generation === 'newer' ? `?limit=${PAGE}&offset=${offset}` : '';
+      return client.send({ ...call, path: base + query }, effort);
+    });
+    const { roles, last } = client.valueOf(answer, { ...call, path: client.endpoint('roles') });
+    return { items: roles, last };
+  });
+  return collect(list);
+}
+
+async function ruleProblem(error: unknown, { rule, roles }: { rule: WantedRule; roles: Roles }): Promise<unknown> {
+  if (!(error instanceof RunaiError)) return error;
+  const name = `access rule "${rule.role} @ ${rule.scopeType}:${rule.scopeId}" could not be made: `;
+  const wrong = error.status === undefined || [400, 404, 422].includes(error.status);
+  const names = wrong && error.code !== 'unreachable' ? await roles.names() : '';
+  const hint = wrong ? `Check the role and the scope's id.${names}` : (error.hint ?? '');
+  const says = error.operation ? `${error.operation} ${error.message}` : error.message;
+  return new RunaiError('access-rule', name + says, {
+    status: error.status,
+    attempts: error.attempts,
+    cause: error,
+    hint: `${hint} Everything before this rule was done and published.`.trim(),
+  });
+}

@@ -1,0 +1,74 @@
+/** Why a request got no whole answer. */
+export type Failure =
+  | 'refused'
+  | 'unknown-host'
+  | 'no-route'
+  | 'reset'
+  | 'timeout'
+  | 'protocol'
+  | 'tls'
+  | 'certificate'
+  | 'proxy-refused';
+
+export type Outcome = { failure: Failure } | { status: number; unreadable: boolean };
+
+export interface Verdict {
+  /** Whether the request is worth sending again. */
+  again: boolean;
+  /** Whether the server may have done the work without us learning of it. */
+  lost: boolean;
+}
+
+const retryableStatuses = new Set([408, 425, 429, 500, 502, 503, 504]);
+const neverArrived = new Set<Failure>(['refused', 'unknown-host', 'no-route', 'certificate', 'proxy-refused']);
+const hopeless = new Set<Failure>(['certificate', 'proxy-refused']);
+
+/** What an outcome means for the request: whether to send it again, and whether it may have been carried out. */
+export function judge(outcome: Outcome): Verdict {
+  if ('failure' in outcome) {
+    return { again: !hopeless.has(outcome.failure), lost: !neverArrived.has(outcome.failure) };
+  }
+  const { status, unreadable } = outcome;
+  const lost = unreadable || status === 408 || (status >= 500 && status !== 501);
+  return { again: unreadable || retryableStatuses.has(status), lost };
+}
+
+/**
+ * The time that a `Retry-After` header asks for, in milliseconds from now, or undefined where it says nothing usable.
+ * A date is read by the server's own clock when it sent one (RFC 9110, 10.2.3).
+ */
+export function retryAfter(header: string | undefined, serverNow: number): number | undefined {
+  const text = header?.trim() ?? '';
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
+  // Date.parse() takes almost anything; an HTTP date starts with the name of a day.
+  const date = /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(date) ? undefined : Math.max(0, date - serverNow);
+}
+
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 10_000;
+
+export interface PauseOptions {
+  /** How many attempts were made. */
+  attempts: number;
+  /** The whole run's time, in milliseconds. */
+  budget: number;
+  /** What the server asked to wait, in milliseconds. */
+  asked: number | undefined;
+  /** A number from 0 to 1. */
+  random: number;
+}
+
+/**
+ * The pause before the next attempt, in milliseconds: exponential growth with full jitter, never shorter than what
+ * the server asked for; the jitter comes on top of that, so that many runs do not all come back at once.
+ */
+export function pauseBefore({ attempts, budget, asked, random }: PauseOptions): number {
+  const longest = Math.min(LONGEST_PAUSE, budget / 6, FIRST_PAUSE * 2 ** (attempts - 1));
+  return Math.round((asked ?? 0) + random * longest);
+}
+
+/** How long one attempt may take, connecting included: room for four in a run, from 5 seconds up to a minute. */
+export function attemptLimit(budget: number): number {
+  return Math.min(60_000, Math.max(5_000, budget / 4));
+}
