@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createAuthority } from './simulator/certificates.ts';
+import { checkAnswer } from './simulator/contract.ts';
 import type { EchoStyle, Fault, Simulator, SimulatorOptions, Version } from './simulator/simulator.ts';
 import { startSimulator } from './simulator/simulator.ts';
 
@@ -472,6 +473,39 @@ describe('the contract', () => {
     const seen = await call(`${simulator.url}${path}`, { token, ...sent });
     expect(seen.status).toBe(status);
     expect(simulator.violations.join('\n')).toContain(words);
+  });
+
+  const role = { id: 1, name: 'Viewer', description: 'Looks', createdBy: 'system' };
+
+  test.each<[string, string, number, unknown, string]>([
+    ['an extra field', 'POST /api/v1/token', 200, { accessToken: 'a', token: 'b' }, 'unknown field "token"'],
+    [
+      'a field of another version',
+      'POST /api/v1/token',
+      200,
+      { accessToken: 'a', externalToken: 'b' },
+      '2.24 does not',
+    ],
+    ['a missing field', 'POST /api/v1/apps', 201, { id: '1', name: 'app-1' }, 'lacks the field secret'],
+    ['a wrong type', 'POST /api/v1/users/7/password', 200, { tempPassword: 7 }, 'tempPassword is not a string'],
+    ['a null', 'GET /api/v1/authorization/roles', 200, null, 'is null'],
+    ['an object for a list', 'GET /api/v1/apps', 200, {}, 'is not a list'],
+    ['a body on nothing', 'DELETE /api/v1/apps/1', 204, {}, 'has a body'],
+    ['an unlikely code', 'GET /api/v1/apps', 404, { code: 7, message: 'No' }, 'code is out of range'],
+    ['an undocumented status', 'DELETE /api/v1/apps/1', 200, {}, 'not documented'],
+    ['an error of its own', 'POST /api/v2/token', 401, { error: 'oops' }, 'error is none of'],
+    ['an endpoint of another version', 'GET /api/v3/apps', 200, [], 'no such endpoint'],
+    [
+      'a time of its own',
+      'GET /api/v2/authorization/roles',
+      200,
+      { roles: [{ ...role, createdAt: 'today', updatedAt: '2026-01-01T00:00:00Z' }] },
+      'createdAt is not a date',
+    ],
+  ])('%s in an answer is found', (_, request, status, value, words) => {
+    const [method = '', path = ''] = request.split(' ');
+    const answer = { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(value) };
+    expect(checkAnswer('2.24', { method, path }, answer).join('\n')).toContain(words);
   });
 
   test('requests are recorded as they were sent', async () => {

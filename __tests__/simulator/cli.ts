@@ -82,10 +82,11 @@ function lines(simulator: Simulator): string[] {
 
 async function main(): Promise<void> {
   const simulator = await startSimulator(readArguments());
-  console.log(lines(simulator).join('\n'));
   const stop = () => void simulator.close();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
+  // Last: whoever reads it may end the process at once.
+  console.log(lines(simulator).join('\n'));
 }
 
 main().catch((error: unknown) => {

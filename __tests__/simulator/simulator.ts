@@ -307,7 +307,6 @@ async function closeServer(server: Server, running: Running): Promise<void> {
     server.close(() => resolve());
   });
   running.closing.abort();
-  server.closeAllConnections();
   running.tcp.destroyAll();
   await closed;
 }
