@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type ScopeType, scopeTypes, type WantedRule } from './runai/access-rules.ts';
-import type { ApplicationKey, IfExists } from './runai/applications.ts';
+import type { ApplicationKey } from './runai/applications.ts';
+import type { IfExists } from './runai/create.ts';
 import { RunaiError } from './runai/errors.ts';
 import { oneLine } from './text.ts';
 

@@ -28,7 +28,7 @@ export async function createApp(request: RequestFor<'create-app'>, context: Cont
   );
 }
 
-function whatHappened({ created, clientSecret }: IssuedApplication): string {
+function whatHappened({ created, clientSecret }: IssuedApplication & { created: boolean }): string {
   if (created) return 'Created the application';
   return clientSecret === undefined
     ? 'Left the existing application as it is, and its secret unknown to this step:'
@@ -38,7 +38,7 @@ function whatHappened({ created, clientSecret }: IssuedApplication): string {
 /** The outputs of an application, as far as they are known. */
 export function publishApplication(
   { publish }: Context,
-  { application, clientSecret }: Omit<IssuedApplication, 'created'>,
+  { application, clientSecret }: IssuedApplication,
   values: Record<string, boolean>,
 ): void {
   publish({

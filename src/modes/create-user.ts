@@ -11,16 +11,20 @@ export async function createUser(request: RequestFor<'create-user'>, context: Co
   const user = await create(client, request);
   context.publish({
     secrets: { 'temporary-password': user.temporaryPassword },
-    values: { 'user-id': user.id, email: user.email, 'created-at': user.createdAt, created: user.created },
+    values: { 'user-id': user.id, email: request.email, 'created-at': user.createdAt, created: user.created },
   });
-  log.info(`${whatHappened(user)} ${user.email} on ${client.baseUrl}`);
-  const rules = await grantAccess(client, { id: user.email, kind: 'user' }, request.accessRules);
+  log.info(`${whatHappened(user)} ${request.email} on ${client.baseUrl}`);
+  const rules = await grantAccess(client, { id: request.email, kind: 'user' }, request.accessRules);
   if (rules > 0) log.info(`Gave the user ${rules} access ${rules === 1 ? 'rule' : 'rules'}`);
-  const { email, id, created } = user;
-  await context.summarize('Run:ai user', { email, id, created, 'access rules made': rules });
+  await context.summarize('Run:ai user', {
+    email: request.email,
+    id: user.id,
+    created: user.created,
+    'access rules made': rules,
+  });
 }
 
-function whatHappened({ created, temporaryPassword }: IssuedUser): string {
+function whatHappened({ created, temporaryPassword }: IssuedUser & { created: boolean }): string {
   if (created) return 'Created the user';
   return temporaryPassword === undefined
     ? 'Left the existing user as it is:'

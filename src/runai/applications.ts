@@ -1,20 +1,15 @@
 import { type Application, readApplications, readClientSecret, readCreatedApplication } from './answers.ts';
 import type { Client } from './client.ts';
-import { createOnce } from './create.ts';
+import { createOnce, type IfExists } from './create.ts';
 import { RunaiError } from './errors.ts';
 import { newEffort } from './http.ts';
 
 export type { Application } from './answers.ts';
 
-/** What to do when the thing to create exists already. */
-export type IfExists = 'fail' | 'skip' | 'rotate';
-
 export interface IssuedApplication {
   application: Application;
   /** Undefined where an existing application was left alone. */
   clientSecret: string | undefined;
-  /** Whether this run made it. */
-  created: boolean;
 }
 
 /** An application by its name, or by its id. */
@@ -25,33 +20,20 @@ export type ApplicationKey = { name: string } | { id: string };
  * Run:ai API: `POST /api/v1/apps` up to 2.24, `POST /api/v1/service-accounts` from 2.24 on.
  * @throws RunaiError `conflict` where it exists and `ifExists` is `fail`
  */
-export async function createApplication(
+export function createApplication(
   client: Client,
   { name, ifExists }: { name: string; ifExists: IfExists },
-): Promise<IssuedApplication> {
-  const outcome = await createOnce(client, {
-    create: (effort) =>
-      client.onEndpoint(
-        'applications',
-        ({ path }) => {
-          const read = (json: unknown) => readCreatedApplication(json, client.mask);
-          return client.send({ method: 'POST', path, json: { name }, read }, effort);
-        },
-        effort,
-      ),
+): Promise<IssuedApplication & { created: boolean }> {
+  const read = (json: unknown): IssuedApplication => readCreatedApplication(json, client.mask);
+  const call = { method: 'POST' as const, json: { name }, read };
+  return createOnce<Application, IssuedApplication>(client, {
+    ifExists,
+    create: (effort) => client.onEndpoint('applications', ({ path }) => client.send({ ...call, path }, effort), effort),
     find: () => findApplication(client, { name }),
+    renew: (application) => withNewSecret(client, application),
+    keep: (application) => ({ application, clientSecret: undefined }),
+    problem: (answer) => client.problem(answer, { ...call, path: client.endpoint('applications') }),
   });
-  switch (outcome.kind) {
-    case 'created':
-      return { ...outcome.value, created: true };
-    case 'recovered':
-      return { ...(await withNewSecret(client, outcome.existing)), created: true };
-    case 'existed':
-      if (!outcome.existing || ifExists === 'fail') break;
-      if (ifExists === 'rotate') return { ...(await withNewSecret(client, outcome.existing)), created: false };
-      return { application: outcome.existing, clientSecret: undefined, created: false };
-  }
-  throw client.problem(outcome.answer, { method: 'POST', path: client.endpoint('applications') });
 }
 
 /** The list has no filter and no pages: all applications of the tenant come at once (Run:ai 2.20 to 3.0). */
@@ -69,11 +51,11 @@ export async function findApplication(client: Client, key: ApplicationKey): Prom
 export async function rotateApplication(client: Client, key: ApplicationKey): Promise<IssuedApplication> {
   const application = await findApplication(client, key);
   if (!application) throw notFound(client, key);
-  return { ...(await withNewSecret(client, application)), created: false };
+  return withNewSecret(client, application);
 }
 
 // A reset whose answer was lost is sent again: the last secret is the valid one.
-async function withNewSecret(client: Client, application: Application) {
+async function withNewSecret(client: Client, application: Application): Promise<IssuedApplication> {
   const path = `${client.endpoint('applications')}/${encodeURIComponent(application.id)}/secret`;
   const read = (json: unknown) => readClientSecret(json, client.mask);
   return { application, clientSecret: await client.get({ method: 'POST', path, read }) };

@@ -2,36 +2,42 @@ import type { Client } from './client.ts';
 import { RunaiError } from './errors.ts';
 import { type Answer, type Effort, newEffort } from './http.ts';
 
-export type Created<New, Existing> =
-  | { kind: 'created'; value: New }
-  /** The create was this run's own work, but its answer, and the secret in it, was lost. */
-  | { kind: 'recovered'; existing: Existing }
-  | { kind: 'existed'; existing: Existing | undefined; answer: Answer<New> }
-  | { kind: 'refused'; answer: Answer<New> };
+/** What to do when the thing to create exists already. */
+export type IfExists = 'fail' | 'skip' | 'rotate';
 
-export interface CreateSteps<New, Existing> {
-  create(effort: Effort): Promise<Answer<New>>;
-  /** Looks the object up by its exact name. */
+export interface CreateSteps<Existing, Issued> {
+  ifExists: IfExists;
+  create(effort: Effort): Promise<Answer<Issued>>;
+  /** Looks the existing thing up by its exact name. */
   find(): Promise<Existing | undefined>;
+  /** Gives the existing thing a new secret. */
+  renew(existing: Existing): Promise<Issued>;
+  /** What is known of the existing thing without touching it. */
+  keep(existing: Existing): Issued;
+  /** What an answer other than success means. */
+  problem(answer: Answer<Issued>): RunaiError;
 }
 
 /**
- * Creates something once. A conflict that follows a lost answer is this run's own work when the object is not older,
- * by the server's own clock, than the run's first attempt. Any other conflict points at somebody else's object.
+ * Creates something once. A conflict that follows a lost answer is this run's own work when the existing thing is not
+ * older, by the server's own clock, than the run's first attempt: then it gets a new secret, since the first one is
+ * lost. Any other conflict points at somebody else's work, and goes by `ifExists`.
  */
-export async function createOnce<New, Existing extends { createdAt: number | undefined }>(
+export async function createOnce<Existing extends { createdAt: number | undefined }, Issued>(
   client: Client,
-  { create, find }: CreateSteps<New, Existing>,
-): Promise<Created<New, Existing>> {
+  { ifExists, create, find, renew, keep, problem }: CreateSteps<Existing, Issued>,
+): Promise<Issued & { created: boolean }> {
   const effort = newEffort();
   const answer = await create(effort).catch((error: unknown) => {
     throw effort.lost ? withWarning(error) : error;
   });
-  if (answer.body.kind === 'read') return { kind: 'created', value: answer.body.value };
-  if (answer.status !== 409) return { kind: 'refused', answer };
+  if (answer.body.kind === 'read') return { ...answer.body.value, created: true };
+  if (answer.status !== 409 || (ifExists === 'fail' && !effort.lost)) throw problem(answer);
   const existing = await find();
-  if (effort.lost && existing && isOurs(client, { existing, effort })) return { kind: 'recovered', existing };
-  return { kind: 'existed', existing, answer };
+  if (!existing) throw problem(answer);
+  if (effort.lost && isOurs(client, { existing, effort })) return { ...(await renew(existing)), created: true };
+  if (ifExists === 'fail') throw problem(answer);
+  return { ...(ifExists === 'rotate' ? await renew(existing) : keep(existing)), created: false };
 }
 
 function isOurs(

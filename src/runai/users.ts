@@ -1,19 +1,15 @@
 import { readCreatedUser, readTemporaryPassword, readUsers, type User } from './answers.ts';
-import type { IfExists } from './applications.ts';
 import type { Client } from './client.ts';
-import { createOnce } from './create.ts';
+import { createOnce, type IfExists } from './create.ts';
 import { RunaiError } from './errors.ts';
 import { pages } from './pages.ts';
 
 export interface IssuedUser {
   id: string;
-  email: string;
   /** As the server sent it. */
   createdAt: string | undefined;
   /** Undefined where the server sent none, or an existing user was left alone. */
   temporaryPassword: string | undefined;
-  /** Whether this run made the user. */
-  created: boolean;
 }
 
 export interface NewUser {
@@ -34,29 +30,21 @@ const PAGE = 500;
  * @throws RunaiError `conflict` where the user exists and `ifExists` is `fail`; `single-sign-on` where there is no
  *   password to reset
  */
-export async function createUser(
+export function createUser(
   client: Client,
   { email, resetPassword, notify, ifExists }: NewUser,
-): Promise<IssuedUser> {
+): Promise<IssuedUser & { created: boolean }> {
   const json = { email, resetPassword, ...(notify === undefined ? {} : { notify }) };
-  const outcome = await createOnce(client, {
-    create: (effort) => {
-      const read = (answer: unknown) => readCreatedUser(answer, client.mask);
-      return client.send({ method: 'POST', path, json, read }, effort);
-    },
+  const read = (answer: unknown): IssuedUser => readCreatedUser(answer, client.mask);
+  const call = { method: 'POST' as const, path, json, read };
+  return createOnce<User, IssuedUser>(client, {
+    ifExists,
+    create: (effort) => client.send(call, effort),
     find: () => findUser(client, email),
+    renew: (user) => withNewPassword(client, user),
+    keep: (user) => ({ ...known(user), temporaryPassword: undefined }),
+    problem: (answer) => client.problem(answer, call),
   });
-  switch (outcome.kind) {
-    case 'created':
-      return { ...outcome.value, email, created: true };
-    case 'recovered':
-      return { ...(await withNewPassword(client, outcome.existing)), email, created: true };
-    case 'existed':
-      if (!outcome.existing || ifExists === 'fail') break;
-      if (ifExists === 'rotate') return { ...(await withNewPassword(client, outcome.existing)), email, created: false };
-      return { ...known(outcome.existing), email, temporaryPassword: undefined, created: false };
-  }
-  throw client.problem(outcome.answer, { method: 'POST', path });
 }
 
 /**
@@ -78,7 +66,7 @@ export async function findUser(client: Client, email: string): Promise<User | un
 }
 
 // A reset whose answer was lost is sent again: the last password is the valid one.
-async function withNewPassword(client: Client, user: User) {
+async function withNewPassword(client: Client, user: User): Promise<IssuedUser> {
   if (!user.isLocal) {
     throw new RunaiError('single-sign-on', `${client.clean(user.username)} signs in through an identity provider`, {
       hint: 'Such a user has no password here that could be reset: use if-exists: skip.',
