@@ -19,9 +19,10 @@ function defuse(text: string): string {
 
 /**
  * The forms in which a secret can turn up in a log, because this action, a shell or a tool wrote it so: as it is,
- * trimmed, line by line, escaped for JSON, percent-encoded, form-encoded. Blank forms are left out.
+ * trimmed, line by line, escaped for JSON, percent-encoded, form-encoded. Never a blank one: it would hide every blank.
  */
 export function maskForms(secret: string): string[] {
+  if (secret.trim() === '') return [];
   const whole = secret.toWellFormed();
   const forms = [secret, secret.trim(), ...secret.split(/[\r\n]+/).flatMap((line) => [line, line.trim()])];
   forms.push(JSON.stringify(secret).slice(1, -1), encodeURIComponent(whole), formEncode(whole));

@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createSecrets } from '../../src/secrets.ts';
+import { cleanText, maskForms, oneLine, redact } from '../../src/text.ts';
+
+describe('the forms of a secret that are masked', () => {
+  it.each<[string, string, string[]]>([
+    ['a plain one has one form', 'abc123', ['abc123']],
+    ['one character is a secret as well', 'x', ['x']],
+    ['an empty one has none', '', []],
+    ['a blank one has none: it would hide every blank', ' \n', []],
+    ['blanks around it', ' abc ', [' abc ', 'abc', '%20abc%20', '+abc+']],
+    ['each line of several', 'ab\r\n cd \n', ['ab\r\n cd \n', 'ab\r\n cd', 'ab', ' cd ', 'cd']],
+    ['escaped for JSON', 'a"\\b', ['a"\\b', 'a\\"\\\\b']],
+    ['percent-encoded, and form-encoded', 'a b/ü', ['a b/ü', 'a%20b%2F%C3%BC', 'a+b%2F%C3%BC']],
+    ['half a character', 'a\ud800', ['a\ud800', 'a%EF%BF%BD']],
+  ])('%s', (_name, secret, expected) => {
+    expect(maskForms(secret)).toEqual(expect.arrayContaining(expected));
+    if (expected.length < 2) expect(maskForms(secret)).toEqual(expected);
+  });
+
+  it('are announced once each, and never for an empty value', () => {
+    const announced: string[] = [];
+    const { mask } = createSecrets((form) => announced.push(form));
+    mask('');
+    mask('a b');
+    mask('a b');
+    expect(announced).toEqual(['a b', 'a%20b', 'a+b']);
+  });
+});
+
+const secret = 'S3cr&t/Wörd+"quote"\\end';
+const bytes = Buffer.from(secret);
+const shifted = (offset: number) => Buffer.concat([Buffer.from('xyz'.slice(0, offset)), bytes, Buffer.from('!')]);
+
+describe('a server that quotes a secret back', () => {
+  it.each([
+    ['whole', secret],
+    ['in another case', secret.toUpperCase()],
+    ['escaped for JSON', JSON.stringify(secret)],
+    ['escaped for JSON twice', JSON.stringify(JSON.stringify(secret))],
+    ['escaped for JSON in ASCII', 'S3cr\\u0026t/W\\u00f6rd+\\"quote\\"\\\\end'],
+    ['percent-encoded', encodeURIComponent(secret)],
+    ['form-encoded', new URLSearchParams({ s: secret }).toString()],
+    ['escaped for XML', 'S3cr&amp;t/Wörd+&quot;quote&quot;\\end'],
+    ['in hexadecimal', bytes.toString('hex').toUpperCase()],
+    ['in base64', shifted(0).toString('base64')],
+    ['in base64 behind one byte', shifted(1).toString('base64')],
+    ['in base64url behind two bytes', shifted(2).toString('base64url')],
+    ['its first half', secret.slice(0, 12)],
+    ['its second half', secret.slice(-12)],
+    ['with control characters between', [...secret].join('\u0000').slice(0, 0) + secret.replace('W', '\u200bW')],
+  ])('%s, shows nothing of it', (_how, text) => {
+    const shown = cleanText(`You sent ${text}, which is wrong`, [secret]);
+    expect(shown).toMatch(/^You sent .*\*\*\*.*, which is wrong$/);
+    for (let at = 0; at + 8 <= secret.length; at++)
+      expect(shown.toLowerCase()).not.toContain(secret.slice(at, at + 8).toLowerCase());
+    expect(shown.replace(/^You sent |, which is wrong$/g, '').replaceAll('***', '').length).toBeLessThan(20);
+  });
+
+  it('keeps all that is no secret', () => {
+    expect(redact('Resource with this name already exists', ['another secret', 'xyz'])).toBe(
+      'Resource with this name already exists',
+    );
+  });
+
+  it('hides a short secret wherever it stands', () => {
+    expect(redact('pin 42, not 421', ['42'])).toBe('pin ***, not ***1');
+  });
+
+  it('never lets eight characters of any secret through', () => {
+    const parts = fc.tuple(
+      fc.string({ minLength: 16, maxLength: 60, unit: 'binary' }),
+      fc.nat(40),
+      fc.string(),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(parts, ([value, at, before, after]) => {
+        const part = oneLine(value).slice(at);
+        fc.pre(part.length >= 8 && !before.includes(part.slice(0, 8)));
+        const shown = redact(`${before}${part}${after}`, [value]);
+        expect(shown).not.toContain(part.slice(0, 8));
+      }),
+    );
+  });
+});
+
+describe('text of a server', () => {
+  it.each([
+    ['line breaks', 'a\r\n::error::b', 'a : :error: :b'],
+    ['escape sequences', 'a\u001b[31mb\u0007', 'a [31mb'],
+    ['commands of the older kind', '##[add-mask]x', '# # [add-mask]x'],
+    ['commands', '::stop-commands::x', ': :stop-commands: :x'],
+    ['characters that turn the direction of writing', 'abc\u202edef', 'abc def'],
+  ])('loses its %s', (_name, text, expected) => {
+    expect(cleanText(text, [])).toBe(expected);
+  });
+
+  it('is cut to 300 characters', () => {
+    expect(cleanText('y'.repeat(5000), [])).toBe(`${'y'.repeat(300)}…`);
+  });
+
+  it('of any kind stays one line without commands', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (text) => {
+        const shown = cleanText(text, []);
+        expect(shown).not.toMatch(/[\r\n\u0000-\u001f]|::|##\[/);
+      }),
+    );
+  });
+});
