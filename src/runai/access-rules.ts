@@ -126,9 +126,9 @@ class Roles {
 async function listRoles(client: Client): Promise<Role[]> {
   const call = { method: 'GET' as const, read: readRoles };
   const list = pages(async (offset) => {
-    const answer = await client.onEndpoint('roles', ({ path: base, generation }, effort) => {
+    const answer = await client.onEndpoint('roles', ({ path: base, generation }) => {
       const query = generation === 'newer' ? `?limit=${PAGE}&offset=${offset}` : '';
-      return client.send({ ...call, path: base + query }, effort);
+      return { ...call, path: base + query };
     });
     const { roles, last } = client.valueOf(answer, { ...call, path: client.endpoint('roles') });
     return { items: roles, last };

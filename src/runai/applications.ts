@@ -28,7 +28,7 @@ export function createApplication(
   const call = { method: 'POST' as const, json: { name }, read };
   return createOnce<Application, IssuedApplication>(client, {
     ifExists,
-    create: (effort) => client.onEndpoint('applications', ({ path }) => client.send({ ...call, path }, effort), effort),
+    create: (effort) => client.onEndpoint('applications', ({ path }) => ({ ...call, path }), effort),
     find: () => findApplication(client, { name }),
     renew: (application) => withNewSecret(client, application),
     keep: (application) => ({ application, clientSecret: undefined }),
@@ -39,7 +39,7 @@ export function createApplication(
 /** The list has no filter and no pages: all applications of the tenant come at once (Run:ai 2.20 to 3.0). */
 export async function findApplication(client: Client, key: ApplicationKey): Promise<Application | undefined> {
   const call = { method: 'GET' as const, read: readApplications };
-  const answer = await client.onEndpoint('applications', ({ path }, effort) => client.send({ ...call, path }, effort));
+  const answer = await client.onEndpoint('applications', ({ path }) => ({ ...call, path }));
   const applications = client.valueOf(answer, { ...call, path: client.endpoint('applications') });
   return applications.find((application) => ('id' in key ? application.id === key.id : application.name === key.name));
 }

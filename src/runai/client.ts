@@ -120,7 +120,7 @@ export class Client {
    */
   async onEndpoint<T>(
     family: Family,
-    send: (endpoint: Endpoint, effort: Effort) => Promise<Answer<T>>,
+    callTo: (endpoint: Endpoint) => ApiCall<T>,
     effort: Effort = newEffort(),
   ): Promise<Answer<T>> {
     const known = this.#found.get(family);
@@ -129,7 +129,7 @@ export class Client {
     for (let round = 1; round <= ROUNDS; round++) {
       for (const generation of order) {
         const path = endpoints[family][generations.indexOf(generation)] as string;
-        answer = await send({ path, generation }, effort);
+        answer = await this.send({ ...callTo({ path, generation }), probe: true }, effort);
         if (!isAbsent(answer)) {
           this.#found.set(family, generation);
           return answer;
@@ -168,13 +168,6 @@ export class Client {
   problem<T>(answer: Answer<T>, { method, path }: { method: string; path: string }): RunaiError {
     const { status, body } = answer;
     const operation = operationOf({ method, url: this.baseUrl + path });
-    if (isPage(answer)) {
-      return new RunaiError('unreadable', `answered ${status} with a web page`, {
-        operation,
-        status,
-        hint: unreadableHint,
-      });
-    }
     const says = serverText(body.kind === 'json' ? body.json : undefined, this.clean);
     const [code, hint] = meaningOf(status);
     return new RunaiError(code, `answered ${status}${says}`, { operation, status, hint });

@@ -28,6 +28,8 @@ export interface Call<T> {
   body?: string;
   /** Checks the JSON of a 2xx answer and takes out what is needed. Throws where a promised field is missing. */
   read?: (json: unknown) => T;
+  /** A web page instead of an answer means that there is no such endpoint; else, that the answer was lost. */
+  probe?: boolean;
   /** Send it once: when the answer is lost, throw `LostAnswer` and let the caller look before it sends again. */
   once?: boolean;
 }
@@ -264,7 +266,8 @@ function interpret<T>(call: Call<T>, { status, headers, bytes }: Received, clean
   if (status < 200 || status > 299) return { answer: { status, body: errorBody(bytes) } };
   const body = parse(bytes);
   const isPage = body.kind === 'unreadable' && (/html/i.test(headers['content-type'] ?? '') || looksLikePage(bytes));
-  if (isPage) return { answer: { status, body: { kind: 'page' } } };
+  if (isPage && call.probe) return { answer: { status, body: { kind: 'page' } } };
+  if (isPage) return { unreadable: 'a web page', status };
   if (!call.read) return { answer: { status, body: { kind: 'empty' } } };
   if (body.kind === 'unreadable') return { unreadable: body.why, status };
   try {

@@ -20,13 +20,11 @@ export interface Token extends Tokens {
  * @throws RunaiError `credentials` where the server does not accept them
  */
 export async function signIn(client: Client, grant: Grant): Promise<Token> {
-  let asked = '';
-  const answer = await client.onEndpoint('token', (endpoint, effort) => {
-    asked = endpoint.path;
-    const read = (json: unknown) => readTokens(json, client.mask);
-    return client.send({ method: 'POST', path: endpoint.path, read, ...grantBody(grant, endpoint) }, effort);
+  const read = (json: unknown) => readTokens(json, client.mask);
+  const answer = await client.onEndpoint('token', (endpoint) => {
+    return { method: 'POST', path: endpoint.path, read, ...grantBody(grant, endpoint) };
   });
-  if (answer.body.kind !== 'read') throw refusal(client, { answer, grant, path: asked });
+  if (answer.body.kind !== 'read') throw refusal(client, { answer, grant });
   const token = withExpiry(answer.body.value, client.now());
   client.authorize(token.accessToken);
   return token;
@@ -65,11 +63,8 @@ const inputsOf = {
   external_token_exchange: 'the external token (external-token, or the one fetched for oidc-audience)',
 } as const;
 
-function refusal(
-  client: Client,
-  { answer, grant, path }: { answer: Answer<Tokens>; grant: Grant; path: string },
-): RunaiError {
-  const problem = client.problem(answer, { method: 'POST', path });
+function refusal(client: Client, { answer, grant }: { answer: Answer<Tokens>; grant: Grant }): RunaiError {
+  const problem = client.problem(answer, { method: 'POST', path: client.endpoint('token') });
   if (![400, 401, 403].includes(answer.status)) return problem;
   const external = grant.type === 'external_token_exchange';
   const trust = ' The tenant must trust the identity provider that issued it, and be 2.22 or later.';

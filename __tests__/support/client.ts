@@ -1,0 +1,89 @@
+import { Client } from '../../src/runai/client.ts';
+import type { Clock } from '../../src/runai/clock.ts';
+import { RunaiError } from '../../src/runai/errors.ts';
+import { Transport, type TransportOptions } from '../../src/runai/http.ts';
+import { createSecrets } from '../../src/secrets.ts';
+import { type Simulator, type SimulatorOptions, startSimulator } from '../simulator/simulator.ts';
+
+export interface TestClock extends Clock {
+  /** The pauses that were slept, in milliseconds. */
+  pauses: number[];
+}
+
+/** A clock on which pauses take no time, and limits strike after a moment. */
+export function testClock(): TestClock {
+  let skipped = 0;
+  const pauses: number[] = [];
+  return {
+    pauses,
+    now: () => Date.now() + skipped,
+    async sleep(ms) {
+      pauses.push(ms);
+      skipped += ms;
+    },
+    after(ms, action) {
+      // Long enough for a loopback server on a busy machine, unless it stalls on purpose.
+      const timer = setTimeout(() => {
+        skipped += ms;
+        action();
+      }, 400);
+      return () => clearTimeout(timer);
+    },
+  };
+}
+
+export interface Setup extends AsyncDisposable {
+  simulator: Simulator;
+  client: Client;
+  clock: TestClock;
+  log: string[];
+  masks: string[];
+}
+
+/** A simulator, and a client for it that has not signed in. */
+export async function connect(
+  { budget = 60_000, ...more }: Partial<TransportOptions> = {},
+  options: SimulatorOptions = {},
+): Promise<Setup> {
+  const clock = testClock();
+  const simulator = await startSimulator({ now: clock.now, ...options });
+  return { simulator, clock, ...clientFor(simulator.url, { clock, budget, ...more }, simulator) };
+}
+
+export function clientFor(
+  baseUrl: string,
+  { clock, budget = 60_000, ...more }: Partial<TransportOptions> & { clock: TestClock },
+  simulator?: Simulator,
+) {
+  const log: string[] = [];
+  const masks: string[] = [];
+  const write = (text: string) => log.push(text);
+  const logger = { debug: write, info: write, notice: write, warning: write };
+  const { mask, clean } = createSecrets((form) => masks.push(form));
+  const transport = new Transport({ budget, clock, random: () => 1, log: logger, clean, ...more });
+  const client = new Client({ baseUrl, transport, log: logger, mask, clean, now: clock.now });
+  return {
+    client,
+    log,
+    masks,
+    async [Symbol.asyncDispose]() {
+      transport.close();
+      await simulator?.close();
+    },
+  };
+}
+
+/** The grant of the simulator's administrator. */
+export function adminGrant({ admin }: Simulator) {
+  return { type: 'password' as const, ...admin };
+}
+
+/** The error that a promise is rejected with. Fails where it is not, or with anything but a RunaiError. */
+export async function failure(promise: Promise<unknown>): Promise<RunaiError> {
+  const error = await promise.then(
+    (value) => new Error(`expected an error, got ${JSON.stringify(value)}`),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof RunaiError) return error;
+  throw error;
+}
