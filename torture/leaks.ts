@@ -1,0 +1,663 @@
+import { once } from 'node:events';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { EchoStyle, Simulator, Version } from '../__tests__/simulator/simulator.ts';
+import { startSimulator } from '../__tests__/simulator/simulator.ts';
+import { actionFile, runStep, type StepResult } from '../__tests__/support/runner.ts';
+import { fitsHeader, formsOf, Haystack, isFormOf, type Kind, kindNames, kinds, pick } from './forms.ts';
+import { emptyResult, type PartOptions, type PartResult, pool, randomFrom, shuffled, table } from './report.ts';
+
+const secretOutputs = [
+  'access-token',
+  'id-token',
+  'refresh-token',
+  'external-token',
+  'client-secret',
+  'temporary-password',
+];
+
+/** The requests that a mode makes, each with what it looks like. */
+const requests = {
+  oidc: { method: 'GET', path: /^\/_oidc\// },
+  grant: { method: 'POST', path: /\/token$/ },
+  create: { method: 'POST', path: /\/(apps|service-accounts|users)$/ },
+  list: { method: 'GET', path: /\/(apps|service-accounts|users)(\?|$)/ },
+  reset: { method: 'POST', path: /\/(secret|password)$/ },
+  delete: { method: 'DELETE', path: /./ },
+  roles: { method: 'GET', path: /\/roles(\?|$)/ },
+  'list of rules': { method: 'GET', path: /\/access-rules\?/ },
+  rule: { method: 'POST', path: /\/access-rules$/ },
+} as const;
+type RequestName = keyof typeof requests;
+
+/** What a step is given, and what the control plane holds before it. */
+interface Setup {
+  inputs: Record<string, string>;
+  env?: Record<string, string>;
+}
+
+interface Scene {
+  secret: string;
+  /** For the header of GitHub's token service. */
+  requestToken: string;
+  simulator: Simulator;
+  origin: string;
+}
+
+interface Way {
+  asks: RequestName[];
+  /** The header of a request carries the secret. */
+  inHeader?: true;
+  prepare(scene: Scene): Setup;
+}
+
+const byPassword = ({ secret, simulator }: Scene) => ({ username: simulator.admin.username, password: secret });
+const byToken = ({ secret }: Scene) => ({ 'access-token': secret });
+const rules = { 'access-rules': 'ML engineer @ project:4501234\n8 @ department:77' };
+
+function byApplication({ secret, simulator }: Scene): Record<string, string> {
+  const { clientId } = simulator.addApplication({ name: 'app-one', secret });
+  simulator.addAccessRule({ subjectId: clientId, subjectType: 'app', roleId: 1, scopeId: 'all', scopeType: 'tenant' });
+  return { 'client-id': clientId, 'client-secret': secret };
+}
+
+function byOidc({ simulator, requestToken, origin }: Scene) {
+  const url = `${origin}${new URL(simulator.oidc.url).pathname}?api-version=2.0`;
+  const env = { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken };
+  return { inputs: { 'oidc-audience': simulator.oidc.audience }, env };
+}
+
+const ways = {
+  'token, password': { asks: ['grant'], prepare: (scene) => ({ inputs: { mode: 'token', ...byPassword(scene) } }) },
+  'token, client secret': {
+    asks: ['grant'],
+    prepare: (scene) => ({ inputs: { mode: 'token', ...byApplication(scene) } }),
+  },
+  'token, external token': {
+    asks: ['grant'],
+    prepare: ({ secret }) => ({ inputs: { mode: 'token', 'external-token': secret } }),
+  },
+  'token, OIDC': {
+    asks: ['oidc', 'grant'],
+    inHeader: true,
+    prepare: (scene) => ({ env: byOidc(scene).env, inputs: { mode: 'token', ...byOidc(scene).inputs } }),
+  },
+  'create-app, password': {
+    asks: ['grant', 'create', 'list of rules', 'roles', 'rule'],
+    prepare: (scene) => ({ inputs: { mode: 'create-app', 'app-name': 'app-two', ...byPassword(scene), ...rules } }),
+  },
+  'create-app, access token': {
+    asks: ['create'],
+    inHeader: true,
+    prepare: (scene) => ({ inputs: { mode: 'create-app', 'app-name': 'app-two', ...byToken(scene) } }),
+  },
+  'create-app, rotate': {
+    asks: ['grant', 'create', 'list', 'reset'],
+    prepare(scene) {
+      scene.simulator.addApplication({ name: 'app-two' });
+      return { inputs: { mode: 'create-app', 'app-name': 'app-two', 'if-exists': 'rotate', ...byApplication(scene) } };
+    },
+  },
+  'create-user, password': {
+    asks: ['grant', 'create', 'list of rules', 'rule'],
+    prepare: (scene) => ({
+      inputs: { mode: 'create-user', email: 'new@runai.example', ...byPassword(scene), ...rules },
+    }),
+  },
+  'create-user, rotate': {
+    asks: ['create', 'list', 'reset'],
+    inHeader: true,
+    prepare(scene) {
+      scene.simulator.addUser({ email: 'new@runai.example' });
+      return {
+        inputs: { mode: 'create-user', email: 'new@runai.example', 'if-exists': 'rotate', ...byToken(scene) },
+      };
+    },
+  },
+  'rotate-app, password': {
+    asks: ['grant', 'list', 'reset'],
+    prepare(scene) {
+      scene.simulator.addApplication({ name: 'app-two' });
+      return { inputs: { mode: 'rotate-app', 'app-name': 'app-two', ...byPassword(scene) } };
+    },
+  },
+  'delete-app, access token': {
+    asks: ['list', 'delete'],
+    inHeader: true,
+    prepare(scene) {
+      const { id } = scene.simulator.addApplication({ name: 'app-two' });
+      return { inputs: { mode: 'delete-app', 'app-id': id, ...byToken(scene) } };
+    },
+  },
+  'delete-app, OIDC': {
+    asks: ['oidc', 'grant', 'list', 'delete'],
+    inHeader: true,
+    prepare(scene) {
+      scene.simulator.addApplication({ name: 'app-two' });
+      const { env, inputs } = byOidc(scene);
+      return { env, inputs: { mode: 'delete-app', 'app-name': 'app-two', ...inputs } };
+    },
+  },
+} as const satisfies Record<string, Way>;
+type WayName = keyof typeof ways;
+const wayNames = Object.keys(ways) as WayName[];
+
+/** An answer as raw as a server can make it. */
+interface Raw {
+  reason?: string;
+  type?: string;
+  headers?: Record<string, string>;
+  body: string;
+  /** Instead of the status that the case asks for. */
+  status?: number;
+}
+
+interface Heard {
+  /** Each secret value of the request. */
+  values: string[];
+  /** The whole request: its body, and the header with the credentials. */
+  whole: string;
+  random: () => number;
+}
+
+const said = (message: string, details = ''): Raw => ({ body: JSON.stringify({ code: 400, message, details }) });
+const base64 = (value: string, offset = 0) => Buffer.from('~'.repeat(offset) + value).toString('base64');
+const oneHeader = (value: string) => value.replace(/[\u0000-\u0008\u000a-\u001f\u007f]/g, '').trim();
+const lowerHex = (value: string) => encodeURIComponent(value).replace(/%../g, (code) => code.toLowerCase());
+const entities = (value: string, write: (c: string) => string) => value.replace(/[&<>"']/g, write);
+const unicode = (c: string) => `\\u${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
+const location = (url: string): Raw => ({ status: 302, headers: { location: url }, body: '' });
+
+/** Ways to quote a request back beside those of the simulator. */
+const echoes: Record<string, (heard: Heard) => Raw> = {
+  'reason phrase': ({ values, whole }) => ({ ...said('Refused'), reason: oneHeader([...values, whole].join(' ')) }),
+  'OAuth error': ({ values, whole }) => ({
+    body: JSON.stringify({ error: values.join(' '), error_description: whole, error_uri: `https://x/${values[0]}` }),
+  }),
+  'JSON twice': ({ whole, values }) =>
+    said(JSON.stringify(JSON.stringify(whole)), JSON.stringify(JSON.stringify(values))),
+  'JSON of .NET': ({ values, whole }) =>
+    said(values.join(' ').replace(/[^A-Za-z0-9 ]/g, unicode), whole.replace(/[^A-Za-z0-9 ]/g, unicode)),
+  'JSON of PHP': ({ values, whole }) =>
+    said(JSON.stringify(values).replaceAll('/', '\\/'), JSON.stringify(whole).replaceAll('/', '\\/')),
+  'URL twice': ({ values }) =>
+    said(encodeURIComponent(encodeURIComponent(values.join('&'))), values.map(encodeURIComponent).join()),
+  'URL, lower case': ({ values, whole }) => said(values.map(lowerHex).join(' '), lowerHex(whole)),
+  'form style': ({ values, whole }) =>
+    said(new URLSearchParams({ values: values.join(' ') }).toString(), new URLSearchParams({ whole }).toString()),
+  'base64 with an offset': ({ values, whole }) =>
+    said(values.flatMap((value) => [base64(value), base64(value, 1), base64(value, 2)]).join(' '), base64(whole)),
+  'base64 without padding': ({ values }) =>
+    said(values.flatMap((value) => [0, 1, 2].map((at) => base64(value, at).replace(/=+$/, ''))).join('.')),
+  base64url: ({ values }) => said(values.map((value) => Buffer.from(value).toString('base64url')).join('.')),
+  'Basic header': ({ values }) =>
+    said(`authorization: Basic ${base64(`app-one:${values[0]}`)}`, base64(values.join(':'))),
+  hex: ({ values }) =>
+    said(
+      values.map((value) => Buffer.from(value).toString('hex')).join(' '),
+      values.map((value) => Buffer.from(value).toString('hex').toUpperCase()).join(''),
+    ),
+  XML: ({ values, whole }) =>
+    said(
+      values.map((value) => entities(value, (c) => `&#${c.charCodeAt(0)};`)).join(' '),
+      entities(whole, (c) => `&#x${c.charCodeAt(0).toString(16)};`),
+    ),
+  'XML with names': ({ values }) =>
+    said(
+      values
+        .map((value) =>
+          entities(value, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' })[c] ?? c),
+        )
+        .join(' '),
+    ),
+  'thirds of a value': ({ values }) => {
+    const third = (value: string, at: number) =>
+      value.slice(Math.ceil((value.length * at) / 3), Math.ceil((value.length * (at + 1)) / 3));
+    return said(
+      values.map((value) => third(value, 0)).join(' '),
+      values.map((value) => `${third(value, 1)} | ${third(value, 2)}`).join(' '),
+    );
+  },
+  'across the limit of a line': ({ values, random }) =>
+    said('. '.repeat(135 + Math.floor(random() * 15)) + values.join(' ')),
+  'across the limit of a search': ({ values, random }) =>
+    said('\u0007'.repeat(2020 + Math.floor(random() * 28)) + values.join(' ')),
+  'every line a command': ({ values, whole }) =>
+    said(
+      values
+        .map((value) => `\r\n::add-mask::${value.slice(0, 3)}\r\n::set-output name=a::${value}\n::error::${value}`)
+        .join('\n'),
+      `\n::stop-commands::${whole}\n##[add-mask]a\n##[debug]${whole}\n::add-mask::a\n%0A::add-mask::a`,
+    ),
+  headers: ({ values, whole }) => {
+    const value = oneHeader(values.join(' '));
+    const names = [
+      'www-authenticate',
+      'set-cookie',
+      'retry-after',
+      'date',
+      'server',
+      'location',
+      'x-request',
+      'content-language',
+    ];
+    return {
+      ...said('Refused'),
+      headers: Object.fromEntries([...names.map((name) => [name, value]), ['via', oneHeader(whole)]]),
+    };
+  },
+  'content type': ({ values }) => ({ ...said('Refused'), type: `text/${oneHeader(values.join('+'))}` }),
+  'target of a redirect': ({ values, whole }) =>
+    location(
+      `https://elsewhere.example/${encodeURIComponent(values.join('/'))}?${encodeURIComponent(whole)}#${encodeURIComponent(whole)}`,
+    ),
+  'host of a redirect': ({ values }) =>
+    location(`https://${values[0]?.replace(/[^A-Za-z0-9-]/g, '').slice(0, 60)}.example/`),
+  'user of a redirect': ({ values }) =>
+    location(`https://${encodeURIComponent(values[0] ?? '')}:${encodeURIComponent(values.join())}@elsewhere.example/`),
+  'scheme of a redirect': ({ values }) => location(`x${values[0]?.replace(/[^A-Za-z0-9]/g, '')}://elsewhere.example/`),
+  'redirect to nonsense': ({ values }) => location(`http://[${oneHeader(values.join(' '))}`),
+  'text, not JSON': ({ whole }) => ({ type: 'text/plain', body: whole }),
+  'broken JSON': ({ whole }) => ({ status: 200, body: JSON.stringify({ accessToken: whole }).slice(0, -3) }),
+  'a page': ({ whole, values }) => ({
+    type: 'text/html',
+    body: `<html><title>${whole}</title><p>${values.join('<p>')}</html>`,
+  }),
+  'a page with status 200': ({ whole }) => ({ status: 200, type: 'text/html', body: `<html>${whole}</html>` }),
+  'wrong types': ({ values }) => ({
+    status: 200,
+    body: JSON.stringify({
+      message: values,
+      error: { [values[0] ?? '']: values },
+      id: values,
+      name: values,
+      accessToken: values,
+    }),
+  }),
+  'ids and names': ({ values }) => {
+    const value = values.join(' ').slice(0, 600);
+    const one = {
+      id: value,
+      name: 'app-two',
+      clientId: value,
+      username: 'new@runai.example',
+      createdAt: value,
+      isLocal: true,
+    };
+    return {
+      status: 200,
+      body: JSON.stringify({ ...one, secret: 'issued', tempPassword: 'issued', accessToken: 'issued' }),
+    };
+  },
+  'ids in a list': ({ values }) => {
+    const value = values.join(' ').slice(0, 600);
+    const one = {
+      id: value,
+      name: 'app-two',
+      clientId: value,
+      username: 'new@runai.example',
+      createdAt: value,
+      isLocal: true,
+    };
+    const rule = { subjectId: value, subjectType: value, roleId: 1, scopeType: value, scopeId: value };
+    return { status: 200, body: JSON.stringify(Object.assign([one], { accessRules: [rule], totalRecords: 1 })) };
+  },
+  'not HTTP': ({ values, whole }) => ({
+    reason: `\r\n${whole}\r\n${values.join('\r\n')}`,
+    body: '',
+    headers: { ' ': whole },
+  }),
+};
+
+const simulatorStyles: EchoStyle[] = ['whole', 'halves', 'json', 'url', 'headers', 'redirect', 'base64', 'commands'];
+const ourStyles = Object.keys(echoes);
+const statuses = [400, 401, 403, 404, 409, 422, 429, 500, 503];
+const retried = [429, 500, 503];
+
+interface Case {
+  way: WayName;
+  kind: Kind;
+  debug: boolean;
+  version: Version;
+  seed: number;
+  /** The request that goes wrong, and how; a success without it. */
+  wrong?: { asked: RequestName; style: string; status: number };
+  /** What the control plane issues is of this kind too. */
+  issued?: Kind;
+}
+
+/** Stands before the simulator: takes a secret of any kind for a token, issues them, and quotes requests raw. */
+interface Front {
+  origin: string;
+  issued: string[];
+  close(): Promise<void>;
+}
+
+interface FrontOptions {
+  simulator: Simulator;
+  /** Tokens that are taken, by the ones that the simulator knows. */
+  tokens: Map<string, string>;
+  wrong: Case['wrong'];
+  issue: (() => string) | undefined;
+  random: () => number;
+}
+
+async function readAll(message: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of message) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function hear(message: IncomingMessage, body: string, random: () => number): Heard {
+  const authorization = message.headers.authorization ?? '';
+  const form = message.headers['content-type']?.includes('urlencoded');
+  const fields: unknown[] = form
+    ? [...new URLSearchParams(body).values()]
+    : Object.values(body ? JSON.parse(body) : {});
+  const values = [authorization.replace('Bearer ', ''), ...fields.map(String).slice(1)].filter(Boolean);
+  return { values, whole: `${authorization} ${body}`.trim(), random };
+}
+
+function writeRaw(socket: Socket, { status, raw }: { status: number; raw: Raw }): void {
+  const { reason = 'Answer', type = 'application/json', headers = {}, body } = raw;
+  const all = { 'content-type': type, ...headers, 'content-length': Buffer.byteLength(body), connection: 'close' };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${raw.status ?? status} ${reason}\r\n${lines.join('')}\r\n${body}`);
+}
+
+const issuedFields = ['secret', 'clientSecret', 'tempPassword', 'idToken', 'id_token', 'refreshToken', 'refresh_token'];
+const tokenFields = ['accessToken', 'access_token'];
+
+/** The body of an answer with other secrets in it; a token that is to be used stays one that a header can carry. */
+function reissue(body: string, { issue, tokens }: FrontOptions, issued: string[]): string {
+  if (!issue || !body.startsWith('{')) return body;
+  const fields = JSON.parse(body) as Record<string, unknown>;
+  for (const name of [...issuedFields, ...tokenFields]) {
+    if (typeof fields[name] !== 'string') continue;
+    const made = issue();
+    if (tokenFields.includes(name)) {
+      if (!fitsHeader(made)) continue;
+      tokens.set(made, fields[name]);
+    }
+    issued.push(made);
+    fields[name] = made;
+  }
+  return JSON.stringify(fields);
+}
+
+function forward(
+  message: IncomingMessage,
+  body: string,
+  { simulator, tokens }: FrontOptions,
+): Promise<IncomingMessage> {
+  const token = message.headers.authorization?.replace('Bearer ', '') ?? '';
+  const authorization = tokens.has(token) ? { authorization: `Bearer ${tokens.get(token)}` } : {};
+  const { method, url: path, headers } = message;
+  return new Promise((resolve, reject) => {
+    const onward = httpRequest(
+      {
+        host: '127.0.0.1',
+        port: simulator.port,
+        method,
+        path,
+        headers: { ...headers, ...authorization },
+        agent: false,
+      },
+      resolve,
+    );
+    onward.on('error', reject);
+    onward.end(body);
+  });
+}
+
+async function serve(options: FrontOptions, issued: string[], message: IncomingMessage, response: ServerResponse) {
+  const body = await readAll(message);
+  const { wrong, random } = options;
+  const echo = wrong && hits(wrong.asked, message) ? echoes[wrong.style] : undefined;
+  if (wrong && echo && response.socket)
+    return writeRaw(response.socket, { status: wrong.status, raw: echo(hear(message, body, random)) });
+  const answer = await forward(message, body, options);
+  const { 'content-length': _, ...headers } = answer.headers;
+  const passed = reissue(await readAll(answer), options, issued);
+  response.writeHead(answer.statusCode ?? 500, headers);
+  response.end(passed);
+}
+
+function hits(name: RequestName, { method, url = '' }: IncomingMessage): boolean {
+  return requests[name].method === method && requests[name].path.test(url);
+}
+
+async function startFront(options: FrontOptions): Promise<Front> {
+  const issued: string[] = [];
+  const server: Server = createServer((message, response) => {
+    serve(options, issued, message, response).catch(() => response.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    issued,
+    async close() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+interface Verdict {
+  case: Case;
+  problems: string[];
+  leaks: number;
+  hung: boolean;
+}
+
+const nameOf = ({ way, kind, debug, version, wrong, issued, seed }: Case) =>
+  [
+    way,
+    `${kind}`,
+    wrong ? `${wrong.style} on ${wrong.asked} (${wrong.status})` : 'success',
+    ...(issued ? [`issues ${issued}`] : []),
+    ...(debug ? ['debug'] : []),
+    `${version}, seed ${seed}`,
+  ].join('; ');
+
+async function carryOut(one: Case): Promise<Verdict> {
+  const random = randomFrom(one.seed);
+  const { inHeader, prepare } = ways[one.way] as Way;
+  let secret = kinds[one.kind](random);
+  // What a header cannot carry is refused before anything is sent; that is worth a try, but not each time.
+  while (inHeader && !fitsHeader(secret) && random() < 0.9) secret = kinds[pick(random, kindNames)](random);
+  const requestToken = inHeader ? secret : '';
+  const admin = { username: 'admin@runai.example', password: secret };
+  const simulator = await startSimulator({ version: one.version, admin, externalTokens: [secret] });
+  const tokens = new Map([[requestToken, simulator.oidc.requestToken]]);
+  if (inHeader && !one.way.includes('OIDC')) tokens.set(secret, await signIn(simulator));
+  const { issued: issuedKind, wrong } = one;
+  const issue = issuedKind && (() => kinds[issuedKind](random));
+  const front = await startFront({ simulator, tokens, wrong, issue, random });
+  try {
+    const { inputs, env = {} } = prepare({ secret, requestToken, simulator, origin: front.origin });
+    const style = simulatorStyles.find((known) => known === wrong?.style);
+    if (wrong && style) {
+      const fault = { kind: 'echo' as const, status: style === 'redirect' ? 307 : wrong.status, style };
+      simulator.fault({ ...requests[wrong.asked], times: 1000, fault });
+    }
+    const timeout = wrong && (retried.includes(wrong.status) || wrong.style === 'not HTTP') ? '1' : '20';
+    const all = { url: front.origin, 'timeout-seconds': timeout, ...inputs };
+    const step = await runStep({ inputs: all, env, debug: one.debug });
+    return judge(one, { step, given: [secret], others: [...simulator.secretsIssued, ...front.issued], simulator });
+  } finally {
+    await front.close();
+    await simulator.close();
+  }
+}
+
+async function signIn({ url, admin, version }: Simulator): Promise<string> {
+  const newer = version === '3.0' || version === 'next';
+  const fields = { [newer ? 'grant_type' : 'grantType']: 'password', ...admin };
+  const body = newer ? new URLSearchParams(fields) : JSON.stringify(fields);
+  const headers = newer ? {} : { 'content-type': 'application/json' };
+  const answer = await fetch(`${url}/api/v${newer ? 2 : 1}/token`, { method: 'POST', body, headers });
+  const tokens = (await answer.json()) as Record<string, string>;
+  return tokens['accessToken'] ?? tokens['access_token'] ?? '';
+}
+
+interface Evidence {
+  step: StepResult;
+  /** The secrets that the step was given. */
+  given: string[];
+  /** All others that must not show. */
+  others: string[];
+  simulator: Simulator;
+}
+
+function judge(one: Case, { step, given, others, simulator }: Evidence): Verdict {
+  const secrets = [...new Set([...given, ...others])].filter(Boolean);
+  const leaks = leaksOf(step, secrets);
+  const used = simulator.requests.flatMap(({ headers }) => String(headers['authorization'] ?? '').slice(7) || []);
+  // A token of the simulator's own stands in for the one that the step used.
+  const bearers = one.issued || ways[one.way].asks[0] !== 'grant' ? [] : used;
+  const problems = [...leaks, ...wrongCommands(step, secrets), ...unmasked(step, { given, bearers })];
+  if (step.hung) problems.push('the step had to be killed');
+  return { case: one, problems, leaks: leaks.length, hung: step.hung };
+}
+
+/** Everything that a step leaves behind in plain sight, by its name. */
+function visible(step: StepResult): Record<string, string[]> {
+  const lines = step.stdout.split('\n').filter((line) => !/^\s*::add-mask::/.test(line));
+  const shown = step.log.filter(({ command }) => command !== 'add-mask').map(({ text }) => text);
+  const summary = step.summary.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
+  const plain = Object.entries(step.outputs).filter(([name]) => !secretOutputs.includes(name));
+  return {
+    stdout: [lines.join('\n'), ...shown],
+    stderr: [step.stderr],
+    summary: [step.summary, summary],
+    files: step.strayFiles,
+    outputs: plain.flat(),
+  };
+}
+
+function leaksOf(step: StepResult, secrets: readonly string[]): string[] {
+  return Object.entries(visible(step)).flatMap(([place, texts]) => {
+    if (texts.join('') === '') return [];
+    const haystack = new Haystack(texts);
+    return secrets.flatMap((secret) => {
+      const hit = haystack.find(secret);
+      return hit ? [`LEAK in ${place}: ${hit.form} of ${show(secret)}: ${show(hit.part)}`] : [];
+    });
+  });
+}
+
+const show = (value: string) => JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+
+/** Nothing that a server says may become a workflow command, and nothing but secrets is masked. */
+function wrongCommands(
+  { log, stdout, masks, errors, exitCode, outputs }: StepResult,
+  secrets: readonly string[],
+): string[] {
+  const allowed = [undefined, 'add-mask', 'debug', 'error', 'warning', 'notice'];
+  const problems = log.filter(({ command }) => !allowed.includes(command)).map(({ command }) => `a command ${command}`);
+  if (/^\s*##\[/m.test(stdout)) problems.push('a line that begins with ##[');
+  if (errors.length !== (exitCode === 0 ? 0 : 1)) problems.push(`${errors.length} errors with exit code ${exitCode}`);
+  for (const name of Object.keys(outputs)) if (!(name in actionFile.outputs)) problems.push(`an output ${show(name)}`);
+  for (const mask of masks) if (!isFormOf(mask, secrets)) problems.push(`a mask that is no secret: ${show(mask)}`);
+  return problems;
+}
+
+/** What should have been masked and was not, or too late. */
+function unmasked(step: StepResult, { given, bearers }: { given: string[]; bearers: string[] }): string[] {
+  const published = secretOutputs.map((name) => step.outputs[name] ?? '');
+  const wanted = [...given, ...bearers, ...published].filter((secret) => secret.trim() !== '');
+  const problems = wanted
+    .filter((secret) => !isMasked(secret, step.masks))
+    .map((secret) => `not masked: ${show(secret)}`);
+  const firstLine = step.log.findIndex(({ command }) => command !== 'add-mask' && command !== 'warning');
+  for (const secret of given) {
+    const mask = step.log.findIndex(({ command, text }) => command === 'add-mask' && text === secret);
+    if (firstLine >= 0 && mask > firstLine) problems.push(`masked too late: ${show(secret)}`);
+  }
+  return problems;
+}
+
+// A runner looks for each line of what it masks, so the lines must be masked beside the whole.
+function isMasked(secret: string, masks: readonly string[]): boolean {
+  const lines = secret.split(/[\r\n]+/).filter((line) => line.trim() !== '');
+  return [secret, ...lines].every((form) => masks.includes(form)) && formsOf(secret).length > 0;
+}
+
+const versions: Version[] = ['2.22', '2.24', '3.0', 'next'];
+
+function allCases(random: () => number): Case[] {
+  const more = () => ({ version: pick(random, versions), seed: Math.floor(random() * 1e9) });
+  const half = () => random() < 0.5;
+  const successes = wayNames.flatMap((way) =>
+    kindNames.flatMap((kind) => [
+      { way, kind, debug: half(), ...more() },
+      { way, kind, debug: half(), issued: kind, ...more() },
+    ]),
+  );
+  const failures = wayNames.flatMap((way) =>
+    (ways[way] as Way).asks.flatMap((asked) =>
+      [...simulatorStyles, ...ourStyles].flatMap((style) =>
+        [false, true].map((debug) => {
+          const wrong = { asked, style, status: pick(random, statuses) };
+          const issued = half() ? pick(random, kindNames) : undefined;
+          return { way, kind: pick(random, kindNames), debug, wrong, ...(issued && { issued }), ...more() };
+        }),
+      ),
+    ),
+  );
+  return shuffled([...successes, ...failures], random);
+}
+
+/** So many of the cases, among them every way, kind, request and style. */
+function some(cases: readonly Case[], count: number): Case[] {
+  const met = new Set<string>();
+  const isNews = ({ way, kind, wrong }: Case) => {
+    const traits = [way, kind, ...(wrong ? [wrong.style, `${way} ${wrong.asked}`] : [`${way} succeeds`])];
+    const news = traits.some((trait) => !met.has(trait));
+    for (const trait of traits) met.add(trait);
+    return news;
+  };
+  const needed = cases.filter(isNews);
+  const rest = cases.filter((one) => !needed.includes(one));
+  return [...needed, ...rest].slice(0, Math.max(count, needed.length));
+}
+
+function summarize(verdicts: readonly Verdict[]): string[] {
+  const row = (name: string, list: readonly Verdict[]) => {
+    const failed = list.filter(({ case: { wrong } }) => wrong).length;
+    const leaks = list.reduce((all, one) => all + one.leaks, 0);
+    return [name, String(list.length - failed), String(failed), String(leaks)];
+  };
+  const of = (way: WayName) => verdicts.filter((one) => one.case.way === way);
+  return table([
+    ['way', 'undisturbed', 'disturbed', 'leaks'],
+    ...wayNames.map((way) => row(way, of(way))),
+    row('all', verdicts),
+  ]);
+}
+
+/** Looks for secrets in everything that a step leaves behind, whatever they are made of and whatever a server says. */
+export async function run({ short }: PartOptions): Promise<PartResult> {
+  const seed = Number(process.env['TORTURE_SEED'] ?? 20_260_101);
+  const cases = allCases(randomFrom(seed));
+  const verdicts = await pool(short ? some(cases, 200) : cases, { atOnce: 4, work: carryOut });
+  const problems = verdicts.flatMap((one) => one.problems.map((problem) => `${nameOf(one.case)}: ${problem}`));
+  const leaks = verdicts.reduce((all, one) => all + one.leaks, 0);
+  return {
+    ...emptyResult('Leaks'),
+    cells: verdicts.length,
+    leaks,
+    hangs: verdicts.filter(({ hung }) => hung).length,
+    failures: problems,
+    lines: [...summarize(verdicts), '', `${verdicts.length} runs, ${leaks} leaks; TORTURE_SEED=${seed}`],
+  };
+}
