@@ -44,8 +44,6 @@ interface Setup {
 
 interface Scene {
   secret: string;
-  /** For the header of GitHub's token service. */
-  requestToken: string;
   simulator: Simulator;
   origin: string;
 }
@@ -67,9 +65,9 @@ function byApplication({ secret, simulator }: Scene): Record<string, string> {
   return { 'client-id': clientId, 'client-secret': secret };
 }
 
-function byOidc({ simulator, requestToken, origin }: Scene) {
+function byOidc({ simulator, secret, origin }: Scene) {
   const url = `${origin}${new URL(simulator.oidc.url).pathname}?api-version=2.0`;
-  const env = { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken };
+  const env = { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: secret };
   return { inputs: { 'oidc-audience': simulator.oidc.audience }, env };
 }
 
@@ -156,6 +154,8 @@ interface Raw {
   body: string;
   /** Instead of the status that the case asks for. */
   status?: number;
+  /** Secrets among it. */
+  issued?: string[];
 }
 
 interface Heard {
@@ -173,6 +173,19 @@ const lowerHex = (value: string) => encodeURIComponent(value).replace(/%../g, (c
 const entities = (value: string, write: (c: string) => string) => value.replace(/[&<>"']/g, write);
 const unicode = (c: string) => `\\u${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
 const location = (url: string): Raw => ({ status: 302, headers: { location: url }, body: '' });
+
+/** What a server sends for an application or a user, with secrets where there should be none. */
+function quoting(values: string[]): Record<string, unknown> {
+  const value = values.join(' ').slice(0, 600);
+  return {
+    id: value,
+    name: 'app-two',
+    clientId: value,
+    username: 'new@runai.example',
+    createdAt: value,
+    isLocal: true,
+  };
+}
 
 /** Ways to quote a request back beside those of the simulator. */
 const echoes: Record<string, (heard: Heard) => Raw> = {
@@ -280,34 +293,12 @@ const echoes: Record<string, (heard: Heard) => Raw> = {
       accessToken: values,
     }),
   }),
-  'ids and names': ({ values }) => {
-    const value = values.join(' ').slice(0, 600);
-    const one = {
-      id: value,
-      name: 'app-two',
-      clientId: value,
-      username: 'new@runai.example',
-      createdAt: value,
-      isLocal: true,
-    };
-    return {
-      status: 200,
-      body: JSON.stringify({ ...one, secret: 'issued', tempPassword: 'issued', accessToken: 'issued' }),
-    };
+  'ids and names': ({ values, random }) => {
+    const secret = kinds.plain(random);
+    const body = { ...quoting(values), secret, tempPassword: secret, accessToken: secret };
+    return { status: 200, body: JSON.stringify(body), issued: [secret] };
   },
-  'ids in a list': ({ values }) => {
-    const value = values.join(' ').slice(0, 600);
-    const one = {
-      id: value,
-      name: 'app-two',
-      clientId: value,
-      username: 'new@runai.example',
-      createdAt: value,
-      isLocal: true,
-    };
-    const rule = { subjectId: value, subjectType: value, roleId: 1, scopeType: value, scopeId: value };
-    return { status: 200, body: JSON.stringify(Object.assign([one], { accessRules: [rule], totalRecords: 1 })) };
-  },
+  'ids in a list': ({ values }) => ({ status: 200, body: JSON.stringify([quoting(values)]) }),
   'not HTTP': ({ values, whole }) => ({
     reason: `\r\n${whole}\r\n${values.join('\r\n')}`,
     body: '',
@@ -420,8 +411,11 @@ async function serve(options: FrontOptions, issued: string[], message: IncomingM
   const body = await readAll(message);
   const { wrong, random } = options;
   const echo = wrong && hits(wrong.asked, message) ? echoes[wrong.style] : undefined;
-  if (wrong && echo && response.socket)
-    return writeRaw(response.socket, { status: wrong.status, raw: echo(hear(message, body, random)) });
+  if (wrong && echo && response.socket) {
+    const raw = echo(hear(message, body, random));
+    issued.push(...(raw.issued ?? []));
+    return writeRaw(response.socket, { status: wrong.status, raw });
+  }
   const answer = await forward(message, body, options);
   const { 'content-length': _, ...headers } = answer.headers;
   const passed = reissue(await readAll(answer), options, issued);
@@ -474,17 +468,19 @@ async function carryOut(one: Case): Promise<Verdict> {
   let secret = kinds[one.kind](random);
   // What a header cannot carry is refused before anything is sent; that is worth a try, but not each time.
   while (inHeader && !fitsHeader(secret) && random() < 0.9) secret = kinds[pick(random, kindNames)](random);
-  const requestToken = inHeader ? secret : '';
   const admin = { username: 'admin@runai.example', password: secret };
   const simulator = await startSimulator({ version: one.version, admin, externalTokens: [secret] });
-  const tokens = new Map([[requestToken, simulator.oidc.requestToken]]);
-  if (inHeader && !one.way.includes('OIDC')) tokens.set(secret, await signIn(simulator));
   const { issued: issuedKind, wrong } = one;
-  const issue = issuedKind && (() => kinds[issuedKind](random));
+  const style = simulatorStyles.find((known) => known === wrong?.style);
+  const valid = one.way.includes('OIDC') ? simulator.oidc.requestToken : inHeader && (await signIn(simulator));
+  const tokens = new Map<string, string>();
+  // The simulator quotes the token that it gets, so that has to be the step's own.
+  if (valid && style) secret = valid;
+  else if (valid) tokens.set(secret, valid);
+  const issue = issuedKind && !style ? () => kinds[issuedKind](random) : undefined;
   const front = await startFront({ simulator, tokens, wrong, issue, random });
   try {
-    const { inputs, env = {} } = prepare({ secret, requestToken, simulator, origin: front.origin });
-    const style = simulatorStyles.find((known) => known === wrong?.style);
+    const { inputs, env = {} } = prepare({ secret, simulator, origin: front.origin });
     if (wrong && style) {
       const fault = { kind: 'echo' as const, status: style === 'redirect' ? 307 : wrong.status, style };
       simulator.fault({ ...requests[wrong.asked], times: 1000, fault });
