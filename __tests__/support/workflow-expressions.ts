@@ -41,7 +41,7 @@ export function fillInAll(mapping: Record<string, unknown> = {}, scope: Scope): 
 }
 
 /** A text that is one expression and nothing else gives its value, whatever the type. */
-export function valueOf(text: unknown, scope: Scope): unknown {
+export function valueIn(text: unknown, scope: Scope): unknown {
   const [, expression] = (typeof text === 'string' && /^\$\{\{(.*)\}\}$/s.exec(text.trim())) || [];
   return expression === undefined ? text : evaluate(expression, scope);
 }

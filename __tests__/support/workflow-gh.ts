@@ -34,7 +34,15 @@ function note(): 'before' | 'after' | undefined {
 const option = { type: 'string' } as const;
 
 function readOptions() {
-  const options = { env: option, org: option, visibility: option, repos: option, body: option, json: option, jq: option };
+  const options = {
+    env: option,
+    org: option,
+    visibility: option,
+    repos: option,
+    body: option,
+    json: option,
+    jq: option,
+  };
   const { values, positionals } = parseArgs({ args: args.slice(2), options, allowPositionals: true });
   if (values.org === undefined && !process.env['GH_REPO']) fail('not a git repository, and GH_REPO is not set');
   if (values.org !== undefined && (values.visibility !== 'selected' || !values.repos))
@@ -55,26 +63,30 @@ const slotFilter = /^\.\[\] \| select\(\.name == "(\w+)"\) \| "\\\(\.value\) \\\
 /** Knows one shape of --jq filter: the value of one variable, and when it was set, in seconds. */
 function listVariables(place: Place, { json, jq = '' }: { json?: string | undefined; jq?: string | undefined }): void {
   const [, name] = slotFilter.exec(jq) ?? [];
-  if (name === undefined || json !== 'name,value,updatedAt') fail(`this stand-in does not know --json ${json} --jq ${jq}`);
+  if (name === undefined || json !== 'name,value,updatedAt')
+    fail(`this stand-in does not know --json ${json} --jq ${jq}`);
   const found = github.variablesAt(place)[name];
   if (found) process.stdout.write(`${found.value} ${Math.floor(Date.parse(found.updatedAt) / 1000)}\n`);
 }
 
+type Options = ReturnType<typeof readOptions>;
+
+const commands: Record<string, (options: Options, place: Place) => void> = {
+  'secret set': ({ name, body }, place) => {
+    if (body !== undefined) fail('a secret in an argument can be read by every process');
+    github.setSecret(name, stdin.replace(/[\r\n]+$/, ''), place);
+  },
+  'variable set': ({ name, body = '' }, place) => github.setVariable(name, body, place),
+  'variable list': (options, place) => listVariables(place, options),
+};
+
 function carryOut(): void {
-  const { env: environment, org, name, ...options } = readOptions();
-  const place = { environment, organization: org !== undefined };
+  const command = commands[`${group} ${verb}`];
+  if (!command) fail(`this stand-in does not know gh ${group} ${verb}`);
+  const options = readOptions();
+  const place = { environment: options.env, organization: options.org !== undefined };
   authorize(place, verb === 'list' ? 'read' : 'write');
-  switch (`${group} ${verb}`) {
-    case 'secret set':
-      if (options.body !== undefined) fail('a secret in an argument can be read by every process');
-      return github.setSecret(name, stdin.replace(/[\r\n]+$/, ''), place);
-    case 'variable set':
-      return github.setVariable(name, options.body ?? '', place);
-    case 'variable list':
-      return listVariables(place, options);
-    default:
-      fail(`this stand-in does not know gh ${group} ${verb}`);
-  }
+  command(options, place);
 }
 
 const failure = note();
