@@ -39,7 +39,7 @@ function readArguments() {
       ...inputs,
     },
   });
-  return values as { debug: boolean; help: boolean } & Record<string, string>;
+  return values as typeof values & Record<string, string | boolean>;
 }
 
 /** The inputs: first from the options, then from the environment, then from the file. */
@@ -104,14 +104,14 @@ function plain(html: string): string {
 async function main(): Promise<void> {
   const options = readArguments();
   if (options.help) return console.log(usage);
-  const given = readInputs(options, options['env-file'] ?? '.env');
+  const given = readInputs(options, options['env-file']);
   const { simulator, inputs } = given['url']
     ? { simulator: undefined, inputs: given }
-    : await simulated(given, options['version'] ?? '');
+    : await simulated(given, options.version);
   try {
     const patience = (Number(inputs['timeout-seconds']) || 60) * 1000 + 10_000;
     const result = await runStep({ inputs, debug: options.debug, env: environment(simulator), patience });
-    print(result, { debug: options.debug, showSecrets: Boolean(options['show-secrets']) });
+    print(result, { debug: options.debug, showSecrets: options['show-secrets'] });
     console.log(result.exitCode === 0 ? '\nThe step succeeded.' : `\nThe step failed (exit code ${result.exitCode}).`);
     process.exitCode = result.exitCode ?? 1;
   } finally {
