@@ -1,0 +1,408 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Simulator, type SimulatorOptions, startSimulator } from './simulator/simulator.ts';
+import { type Authority, type Certificate, createAuthority, selfSigned } from './support/certificates.ts';
+import { type ProxyOptions, type RunningProxy, startProxy } from './support/proxy.ts';
+import { runStep, type StepResult } from './support/runner.ts';
+
+const cleanUps: (() => unknown)[] = [];
+
+afterEach(async () => {
+  await Promise.all(cleanUps.splice(0).map((cleanUp) => cleanUp()));
+});
+
+async function plane(options: SimulatorOptions = {}): Promise<Simulator> {
+  const simulator = await startSimulator(options);
+  cleanUps.push(simulator.close);
+  return simulator;
+}
+
+async function proxyServer(options: ProxyOptions = {}): Promise<RunningProxy> {
+  const proxy = await startProxy(options);
+  cleanUps.push(proxy.close);
+  return proxy;
+}
+
+function file(content: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'network-'));
+  cleanUps.push(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, 'roots.pem'), content);
+  return join(folder, 'roots.pem');
+}
+
+interface Target {
+  simulator: Simulator;
+  url: string;
+  ca?: string;
+  env?: Record<string, string>;
+  inputs?: Record<string, string>;
+}
+
+function signIn({ simulator, url, ca = '', env = {}, inputs = {} }: Target): Promise<StepResult> {
+  const { username, password } = simulator.admin;
+  return runStep({ inputs: { mode: 'token', url, username, password, 'ca-certificate': ca, ...inputs }, env });
+}
+
+function expectSuccess(step: StepResult): void {
+  expect(step.errors).toEqual([]);
+  expect(step.exitCode).toBe(0);
+  expect(step.stderr).toBe('');
+}
+
+function expectFailure(step: StepResult, pattern: RegExp): void {
+  expect(step.exitCode).toBe(1);
+  expect(step.errors).toHaveLength(1);
+  expect(step.errors[0]).toMatch(pattern);
+  expect(step.stderr).toBe('');
+}
+
+let authority: Authority;
+let other: Authority;
+/** For `localhost`, as the simulator calls itself. */
+let local: Certificate;
+
+beforeAll(async () => {
+  authority = await createAuthority('Private root');
+  other = await createAuthority('Another root');
+  local = await authority.issue({ hosts: ['localhost', '127.0.0.1', '::1', '0.0.0.0', 'runai.test'] });
+});
+
+interface Trust {
+  tls: Certificate & { minVersion?: string; maxVersion?: string };
+  ca: string;
+}
+
+const hosts = ['localhost'];
+const chained = (...chain: Certificate[]) => ({
+  key: chain[0]?.key ?? '',
+  cert: chain.map(({ cert }) => cert).join(''),
+});
+
+describe('a certificate is trusted', () => {
+  const cases: Record<string, () => Trust | Promise<Trust>> = {
+    'with its private root as PEM text': () => ({ tls: local, ca: authority.cert }),
+    'with its private root as the path of a file': () => ({ tls: local, ca: file(authority.cert) }),
+    'with its root as the last of several in one text': () => ({
+      tls: local,
+      ca: `# ours\n${other.cert}\nand the real one\n${authority.cert}`,
+    }),
+    'with its root as the first of several in one file': () => ({ tls: local, ca: file(authority.cert + other.cert) }),
+    'with a root of Windows line ends': () => ({ tls: local, ca: authority.cert.replaceAll('\n', '\r\n') }),
+    'with a root beside a private key': () => ({ tls: local, ca: file(authority.key + authority.cert) }),
+    'over TLS 1.2': () => ({ tls: { ...local, maxVersion: 'TLSv1.2' }, ca: authority.cert }),
+    'over TLS 1.3': () => ({ tls: { ...local, minVersion: 'TLSv1.3' }, ca: authority.cert }),
+    'through an intermediate that the server sends': async () => {
+      const intermediate = await authority.issueAuthority('Intermediate');
+      return { tls: chained(await intermediate.issue({ hosts }), intermediate), ca: authority.cert };
+    },
+    'through an intermediate that is given beside the root': async () => {
+      const intermediate = await authority.issueAuthority('Intermediate');
+      return { tls: await intermediate.issue({ hosts }), ca: authority.cert + intermediate.cert };
+    },
+    'when it vouches for itself and is given': async () => {
+      const certificate = await selfSigned({ hosts });
+      return { tls: certificate, ca: certificate.cert };
+    },
+  };
+
+  test.each(Object.entries(cases))('%s', async (_, make) => {
+    const { tls, ca } = await make();
+    const simulator = await plane({ tls });
+    expectSuccess(await signIn({ simulator, url: simulator.url, ca }));
+    expect(simulator.connections).toBe(1);
+  });
+});
+
+const past = { notBefore: new Date('2020-01-01'), notAfter: new Date('2020-02-01') };
+const future = { notBefore: new Date('2098-01-01'), notAfter: new Date('2099-01-01') };
+
+describe('a certificate is refused at once, with a word about ca-certificate', () => {
+  const cases: Record<string, () => Promise<Trust & { code: string }>> = {
+    'when its root is not given': async () => ({ tls: local, ca: '', code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }),
+    'when another root is given': async () => ({
+      tls: local,
+      ca: other.cert,
+      code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+    }),
+    'when the server sends the private root as well': async () => ({
+      tls: chained(local, authority),
+      ca: '',
+      code: 'SELF_SIGNED_CERT_IN_CHAIN',
+    }),
+    'when its intermediate is missing': async () => {
+      const intermediate = await authority.issueAuthority('Intermediate');
+      const tls = await intermediate.issue({ hosts });
+      return { tls, ca: authority.cert, code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' };
+    },
+    'when it is made for another host': async () => ({
+      tls: await authority.issue({ hosts: ['elsewhere.test'] }),
+      ca: authority.cert,
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+    }),
+    'when it has expired': async () => ({
+      tls: await authority.issue({ hosts, ...past }),
+      ca: authority.cert,
+      code: 'CERT_HAS_EXPIRED',
+    }),
+    'when it is not valid yet': async () => ({
+      tls: await authority.issue({ hosts, ...future }),
+      ca: authority.cert,
+      code: 'CERT_NOT_YET_VALID',
+    }),
+    'when it vouches for itself': async () => ({
+      tls: await selfSigned({ hosts }),
+      ca: '',
+      code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+    }),
+  };
+
+  test.each(Object.entries(cases))('%s', async (_, make) => {
+    const { tls, ca, code } = await make();
+    const simulator = await plane({ tls });
+    const step = await signIn({ simulator, url: simulator.url, ca });
+    expectFailure(
+      step,
+      new RegExp(`^token: POST ${simulator.url}/api/v1/token .*${code}.*\\(1 attempt\\).*ca-certificate`),
+    );
+    expect(step.errors[0]).not.toMatch(/NODE_TLS|unauthorized|insecure|verify=|skip/i);
+    expect([simulator.connections, simulator.requests]).toEqual([1, []]);
+  });
+});
+
+describe('what is given as ca-certificate is checked before anything is sent', () => {
+  const garbled = () => authority.cert.replace(/\n[A-Za-z0-9+/]{8}/, '\nAAAAAAAA');
+  const cases: Record<string, () => [ca: string, problem: RegExp]> = {
+    'a file that holds a broken certificate': () => [file(garbled()), /certificate number 1 cannot be read/],
+    'a broken certificate after a good one': () => [authority.cert + garbled(), /certificate number 2 cannot be read/],
+    'a certificate that is cut off': () => [authority.cert.slice(0, 300), /holds no certificate/],
+    'a file with only a private key': () => [file(authority.key), /holds no certificate/],
+    'a private key as text': () => [authority.key, /holds no certificate/],
+    'an empty file': () => [file(''), /holds no certificate/],
+    'a file that does not exist': () => [join(tmpdir(), 'no-such', 'roots.pem'), /nor the path of a file/],
+    'a folder': () => [tmpdir(), /nor the path of a file/],
+  };
+
+  test.each(Object.entries(cases))('%s', async (_, make) => {
+    const [ca, problem] = make();
+    const simulator = await plane({ tls: local });
+    const step = await signIn({ simulator, url: simulator.url, ca });
+    expectFailure(step, problem);
+    expect(step.errors[0]).toMatch(/ca-certificate/);
+    expect(step.stdout).not.toContain(authority.key.split('\n')[1]);
+    expect(simulator.connections).toBe(0);
+  });
+});
+
+/** The control plane by a name that only the proxy knows; without a proxy there is no way to it. */
+async function hidden(options: SimulatorOptions = {}): Promise<Target> {
+  const simulator = await plane({ tls: local, ...options });
+  return { simulator, url: `https://runai.test:${simulator.port}`, ca: authority.cert };
+}
+
+/** The control plane by an address that is no loopback address in the eyes of the HTTP library. */
+async function open(): Promise<Target> {
+  const simulator = await plane({ tls: local });
+  return { simulator, url: `https://0.0.0.0:${simulator.port}`, ca: authority.cert };
+}
+
+describe('a proxy is used', () => {
+  const settings: Record<string, (port: number) => Record<string, string>> = {
+    'from https_proxy': (port) => ({ https_proxy: `http://127.0.0.1:${port}` }),
+    'from HTTPS_PROXY': (port) => ({ HTTPS_PROXY: `http://127.0.0.1:${port}` }),
+    'from https_proxy rather than HTTPS_PROXY': (port) => ({
+      https_proxy: `http://127.0.0.1:${port}`,
+      HTTPS_PROXY: 'http://127.0.0.1:9',
+    }),
+    'from HTTPS_PROXY when https_proxy is empty': (port) => ({
+      https_proxy: '',
+      HTTPS_PROXY: `http://127.0.0.1:${port}`,
+    }),
+    'written with a slash': (port) => ({ https_proxy: `http://localhost:${port}/` }),
+    'written without a scheme': (port) => ({ https_proxy: `127.0.0.1:${port}` }),
+    'written as a name and a port': (port) => ({ HTTPS_PROXY: `localhost:${port}` }),
+    'for a host that no_proxy does not list': (port) => ({
+      https_proxy: `http://127.0.0.1:${port}`,
+      no_proxy: 'example.com,.runai.example,ai.test',
+    }),
+  };
+
+  test.each(Object.entries(settings))('%s', async (_, env) => {
+    const target = await hidden();
+    const proxy = await proxyServer();
+    expectSuccess(await signIn({ ...target, env: env(proxy.port) }));
+    expect(proxy.targets).toEqual([`runai.test:${target.simulator.port}`]);
+    expect(proxy.authorizations).toEqual([undefined]);
+  });
+
+  test('for a token and for the work after it', async () => {
+    const target = await hidden();
+    const proxy = await proxyServer();
+    const inputs = { mode: 'create-app', 'app-name': 'app-one', 'access-rules': 'Viewer @ project:1' };
+    const step = await signIn({ ...target, inputs, env: { https_proxy: `http://127.0.0.1:${proxy.port}` } });
+    expectSuccess(step);
+    expect(target.simulator.isValidSecret('app-one', step.outputs['client-secret'] ?? '')).toBe(true);
+    expect(target.simulator.accessRules).toHaveLength(1);
+    expect(new Set(proxy.targets)).toEqual(new Set([`runai.test:${target.simulator.port}`]));
+  });
+
+  test('again after it was overloaded', async () => {
+    const target = await hidden();
+    const proxy = await proxyServer({ script: [502] });
+    expectSuccess(await signIn({ ...target, env: { https_proxy: `http://127.0.0.1:${proxy.port}` } }));
+    expect(proxy.targets).toHaveLength(2);
+  });
+
+  test('over TLS, with a certificate of the same private authority', async () => {
+    const target = await hidden();
+    const proxy = await proxyServer({ tls: local });
+    expectSuccess(await signIn({ ...target, env: { https_proxy: `https://localhost:${proxy.port}` } }));
+    expect(proxy.targets).toEqual([`runai.test:${target.simulator.port}`]);
+  });
+
+  test('and the certificate behind it is checked', async () => {
+    const target = await hidden({ tls: await authority.issue({ hosts: ['elsewhere.test'] }) });
+    const proxy = await proxyServer();
+    const step = await signIn({ ...target, env: { https_proxy: `http://127.0.0.1:${proxy.port}` } });
+    expectFailure(step, /ERR_TLS_CERT_ALTNAME_INVALID.*\(1 attempt\).*ca-certificate/);
+    expect([proxy.targets.length, target.simulator.requests]).toEqual([1, []]);
+  });
+
+  test('and its own certificate is checked', async () => {
+    const target = await hidden();
+    const proxy = await proxyServer({ tls: await selfSigned({ hosts }) });
+    const step = await signIn({ ...target, env: { https_proxy: `https://localhost:${proxy.port}` } });
+    expectFailure(step, /proxy localhost:\d+.*\(1 attempt\).*ca-certificate/);
+    expect([proxy.targets, target.simulator.connections]).toEqual([[], 0]);
+  });
+});
+
+describe('a proxy that wants credentials', () => {
+  const credentials = { username: 'build bot', password: 'p@ss:w%rd/Ω"x' };
+  const raw = encodeURIComponent(credentials.password);
+  const user = encodeURIComponent(credentials.username);
+  const pair = Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64');
+
+  test.each([
+    ['', 'http://'],
+    [' without a scheme', ''],
+  ])('gets them from the setting%s, masked in every form and printed in none', async (_, scheme) => {
+    const target = await hidden();
+    const proxy = await proxyServer({ credentials });
+    const env = { https_proxy: `${scheme}${user}:${raw}@127.0.0.1:${proxy.port}` };
+    const step = await signIn({ ...target, env });
+    expectSuccess(step);
+    expect(proxy.authorizations).toEqual([`Basic ${pair}`]);
+    expect(step.masks).toEqual(expect.arrayContaining([raw, credentials.password, pair]));
+    const visible = step.log.filter(({ command }) => command !== 'add-mask').map(({ text }) => text);
+    for (const form of [raw, credentials.password, pair]) expect(visible.join('\n')).not.toContain(form);
+  });
+
+  test.each([
+    ['none are given', '', ''],
+    ['they are wrong', '', 'build%20bot:wrong-password@'],
+  ])('refuses at once when %s', async (_, _path, userInfo) => {
+    const target = await hidden();
+    const proxy = await proxyServer({ credentials });
+    const step = await signIn({ ...target, env: { https_proxy: `http://${userInfo}127.0.0.1:${proxy.port}` } });
+    expectFailure(step, /proxy 127\.0\.0\.1:\d+ answered 407 to CONNECT \(1 attempt\).*https_proxy/);
+    expect(step.errors[0]).not.toContain('wrong-password');
+    expect([proxy.targets.length, target.simulator.connections]).toEqual([1, 0]);
+  });
+});
+
+describe('no proxy stands in the way', () => {
+  test.each([
+    ['no_proxy', '0.0.0.0'],
+    ['NO_PROXY', '0.0.0.0'],
+    ['no_proxy', 'example.com, 0.0.0.0 ,.test'],
+    ['NO_PROXY', '*'],
+  ])('of a host that %s lists as %s', async (name, list) => {
+    const target = await open();
+    const proxy = await proxyServer();
+    const env = { https_proxy: `http://127.0.0.1:${proxy.port}`, [name]: list };
+    expectSuccess(await signIn({ ...target, env }));
+    expect(proxy.targets).toEqual([]);
+  });
+
+  test('of a loopback host', async () => {
+    const simulator = await plane();
+    const env = { https_proxy: 'http://127.0.0.1:9', http_proxy: 'http://127.0.0.1:9' };
+    expectSuccess(await signIn({ simulator, url: simulator.url, env }));
+  });
+});
+
+describe('a proxy that cannot be used is never passed by', () => {
+  test('and the address of these tests could be reached without one', async () => {
+    expectSuccess(await signIn(await open()));
+  });
+
+  test.each([
+    'socks5://127.0.0.1:1080',
+    'socks5h://127.0.0.1:1080',
+    'http://',
+    'http://:3128',
+    'http://127.0.0.1:99999',
+    'http://127.0.0.1:port',
+    'http://name:p%ZZ@127.0.0.1:3128',
+    '://127.0.0.1:3128',
+    'ftp://127.0.0.1:3128',
+    'not a proxy',
+  ])('when it is written as %s', async (setting) => {
+    for (const name of ['https_proxy', 'HTTPS_PROXY']) {
+      const target = await open();
+      const step = await signIn({ ...target, env: { [name]: setting } });
+      expectFailure(step, new RegExp(`environment variable ${name} is not the URL of a proxy`));
+      expect(step.errors[0]).not.toContain('p%ZZ');
+      expect(target.simulator.connections).toBe(0);
+    }
+  });
+
+  test('when nothing listens there', async () => {
+    const target = await open();
+    const proxy = await startProxy();
+    await proxy.close();
+    const env = { https_proxy: `http://127.0.0.1:${proxy.port}` };
+    const step = await signIn({ ...target, env, inputs: { 'timeout-seconds': '1' } });
+    expectFailure(step, /connection was refused \(proxy 127\.0\.0\.1:\d+, ECONNREFUSED\).*https_proxy/);
+    expect(target.simulator.connections).toBe(0);
+  });
+
+  test('when it never answers: the deadline ends the step', async () => {
+    const target = await open();
+    const proxy = await proxyServer({ script: Array(9).fill('silence') });
+    const env = { https_proxy: `http://127.0.0.1:${proxy.port}` };
+    const step = await signIn({ ...target, env, inputs: { 'timeout-seconds': '1' } });
+    expectFailure(step, /no whole answer came in time \(proxy 127\.0\.0\.1:\d+/);
+    expect([step.hung, target.simulator.connections]).toEqual([false, 0]);
+  });
+
+  test('when it forbids the host', async () => {
+    const target = await open();
+    const proxy = await proxyServer({ script: [403] });
+    const step = await signIn({ ...target, env: { https_proxy: `http://127.0.0.1:${proxy.port}` } });
+    expectFailure(step, /answered 403 to CONNECT \(1 attempt\).*no_proxy/);
+    expect(target.simulator.connections).toBe(0);
+  });
+});
+
+const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
+
+describe.skipIf(!hasIpv6)('an IPv6 address works as url (skipped: no IPv6)', () => {
+  test.each(['http', 'https'])('over %s', async (scheme) => {
+    const simulator = await plane(scheme === 'https' ? { tls: local } : {});
+    const door = createServer((socket) => {
+      const inside = connect(simulator.port, '127.0.0.1');
+      socket.on('error', () => inside.destroy());
+      inside.on('error', () => socket.destroy());
+      socket.pipe(inside).pipe(socket);
+    }).listen(0, '::1');
+    cleanUps.push(() => door.close());
+    await once(door, 'listening');
+    const url = `${scheme}://[::1]:${(door.address() as AddressInfo).port}`;
+    expectSuccess(await signIn({ simulator, url, ...(scheme === 'https' && { ca: authority.cert }) }));
+  });
+});
