@@ -92,8 +92,9 @@ function dispatch(request: Request, context: Context): Promise<void> {
 /** Adds to an error what only the request knows: the mode, and which input brought the token. */
 function inContext(error: unknown, { mode, credentials }: Request): unknown {
   if (!(error instanceof RunaiError)) return error;
-  const ours = error.code === 'token-rejected' && credentials.by === 'access-token';
-  const hint = ours ? `access-token was not accepted. ${error.hint}` : error.hint;
+  const foreign = error.code === 'token-rejected' && credentials.by === 'access-token';
+  const advice = ' Get a new one for access-token, with a mode: token step in the same job.';
+  const hint = foreign ? `${error.hint}${advice}` : error.hint;
   return new RunaiError(error.code, error.message, {
     ...error.details(),
     operation: `${mode}: ${error.operation ?? ''}`.trim(),

@@ -42,10 +42,9 @@ export interface Setup extends AsyncDisposable {
 
 /** A simulator, and a client for it that has not signed in. */
 export async function connect(
-  { budget = 60_000, ...more }: Partial<TransportOptions> = {},
+  { budget = 60_000, clock = testClock(), ...more }: Partial<TransportOptions> & { clock?: TestClock } = {},
   options: SimulatorOptions = {},
 ): Promise<Setup> {
-  const clock = testClock();
   const simulator = await startSimulator({ now: clock.now, ...options });
   return { simulator, clock, ...clientFor(simulator.url, { clock, budget, ...more }, simulator) };
 }

@@ -129,6 +129,7 @@ export class Client {
     for (let round = 1; round <= ROUNDS; round++) {
       for (const generation of order) {
         const path = endpoints[family][generations.indexOf(generation)] as string;
+        effort.attempts = 0;
         answer = await this.send({ ...callTo({ path, generation }), probe: true }, effort);
         if (!isAbsent(answer)) {
           this.#found.set(family, generation);
@@ -166,11 +167,11 @@ export class Client {
 
   /** What an answer that cannot be used means, in words. */
   problem<T>(answer: Answer<T>, { method, path }: { method: string; path: string }): RunaiError {
-    const { status, body } = answer;
+    const { status, body, attempts } = answer;
     const operation = operationOf({ method, url: this.baseUrl + path });
     const says = serverText(body.kind === 'json' ? body.json : undefined, this.clean);
-    const [code, hint] = meaningOf(status);
-    return new RunaiError(code, `answered ${status}${says}`, { operation, status, hint });
+    const [code, hint] = meaningOf(status, { method, path });
+    return new RunaiError(code, `answered ${status}${says}`, { operation, status, attempts, hint });
   }
 }
 
@@ -187,24 +188,41 @@ function isAbsent(answer: Answer<unknown>): boolean {
   return absentStatuses.has(answer.status) || isPage(answer);
 }
 
-function meaningOf(status: number): ['token-rejected' | 'forbidden' | 'conflict' | 'rejected', string] {
+type Meaning = ['token-rejected' | 'forbidden' | 'conflict' | 'rejected', string];
+
+function meaningOf(status: number, call: { method: string; path: string }): Meaning {
   switch (status) {
     case 401:
       return [
         'token-rejected',
-        'The access token has expired, was revoked, or belongs to another control plane or tenant than url: get a new one with mode: token in the same job, from the same url.',
+        'The access token was not accepted: it has expired, was revoked, or belongs to another control plane or tenant than url.',
       ];
     case 403:
       return [
         'forbidden',
-        'The credentials work, but lack the permission for this request: they need a role with the right to it at the tenant, and a new application has no permissions at all until an access rule gives it some.',
+        `The credentials work, but lack a permission: give them a role that allows ${permissionFor(call)} at the scope in question. A new application has no permissions at all until an access rule gives it some.`,
       ];
     case 409:
       return [
         'conflict',
-        'It exists already: set if-exists to skip to keep it, or to rotate to get a new secret for it.',
+        'It exists already: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.',
       ];
     default:
       return ['rejected', 'The control plane did not accept the request: its own words above say why.'];
   }
+}
+
+/** The action and the resource type, as Run:ai's roles name them. */
+function permissionFor({ method, path }: { method: string; path: string }): string {
+  const resources: [RegExp, string][] = [
+    [/\/apps\b/, 'apps'],
+    [/\/service-accounts\b/, 'service-account'],
+    [/\/users\b/, 'users'],
+    [/\/access-rules\b/, 'access_rules'],
+    [/\/roles\b/, 'roles'],
+  ];
+  const resource = resources.find(([pattern]) => pattern.test(path))?.[1] ?? 'this';
+  const onOne = /\/(secret|password)$/.test(path);
+  const action = { GET: 'read', DELETE: 'delete' }[method] ?? (onOne ? 'update' : 'create');
+  return `${action} on ${resource}`;
 }

@@ -39,7 +39,11 @@ export type Body<T> = { kind: 'read'; value: T } | { kind: 'json'; json: unknown
 export interface Answer<T> {
   status: number;
   body: Body<T>;
+  /** How often the request was sent. */
+  attempts: number;
 }
+
+type Interpreted<T> = Omit<Answer<T>, 'attempts'>;
 
 /** What is known about all the attempts at one piece of work, over every path that was tried for it. */
 export interface Effort {
@@ -76,7 +80,10 @@ interface Received {
   bytes: Buffer | 'too large';
 }
 
-type Result<T> = { answer: Answer<T> } | { failure: Failure; error: unknown } | { unreadable: string; status: number };
+type Result<T> =
+  | { answer: Interpreted<T> }
+  | { failure: Failure; error: unknown }
+  | { unreadable: string; status: number };
 
 /**
  * The one way to the network. It deals with what `@actions/http-client` leaves open: a deadline for the run and a
@@ -107,7 +114,7 @@ export class Transport {
       const verdict = judge(outcomeOf(result));
       effort.lost ||= verdict.lost;
       if ('unreadable' in result) effort.unreadable += 1;
-      if ('answer' in result && !verdict.again) return result.answer;
+      if ('answer' in result && !verdict.again) return { ...result.answer, attempts: effort.attempts };
       const problem = this.#problem(call, result, effort);
       const enough = 'unreadable' in result && effort.unreadable >= UNREADABLE_LIMIT;
       if (!verdict.again || enough) throw problem;
