@@ -12,16 +12,18 @@ export interface Places {
 
 export interface Trouble {
   name: string;
-  /** What the control plane does, or what happens below HTTP. */
-  how: { http: (places: Places) => Fault } | { front: FrontFault; work: boolean };
+  /** The line of the table that it is counted on; its own when left out. */
+  group?: string;
+  /** What the control plane does, or what happens below HTTP, or a URL that leads nowhere. */
+  how: { http: (places: Places) => Fault } | { front: FrontFault; work: boolean } | { url: string };
   /** After one such fault, the next attempt succeeds, or the run ends with an error. */
   once: 'passes' | 'ends';
   /** What an error says about it. */
   says: RegExp;
   /** An attempt waits for its whole time. */
   waits?: true;
-  /** Also tried with no end to it. */
-  lasting?: true;
+  /** Also tried with no end to it, or only so. */
+  lasting?: true | 'only';
   /** What it is tried on; everything when left out. */
   on?: (situation: Situation) => boolean;
 }
@@ -150,6 +152,7 @@ const redirects: Trouble[] = ([301, 302, 303, 307, 308] as const).flatMap((statu
     once: 'ends' as const,
     says: /redirect/,
     name: `${status} to ${name}`,
+    group: `${status}, to six places`,
     how: { http: (places) => ({ kind: 'redirect', status, location: location(places) }) as const },
   })),
 );
@@ -162,6 +165,7 @@ const redirectsAfterwards: Trouble[] = ([302, 303] as const).map((status) => ({
 
 const frontSays: Partial<Record<FrontFault, RegExp>> = {
   refused: /refused/,
+  'never-accepted': /in time|refused/,
   silent: late,
   'silent-in-handshake': late,
   'old-version': /TLS/,
@@ -171,20 +175,35 @@ const frontSays: Partial<Record<FrontFault, RegExp>> = {
   'wrong-host': /certificate.*ca-certificate/s,
 };
 const fronts: Trouble[] = [...connectionFaults, ...tlsFaults].flatMap((front) => {
-  const silent = front.startsWith('silent');
+  const silent = /silent|never/.test(front);
   const spec: Spec = {
     once: /untrusted|wrong-host/.test(front) ? 'ends' : 'passes',
     says: frontSays[front] ?? closed,
     ...(silent && { waits: true as const }),
-    ...(/refused|silent|plaintext/.test(front) && { lasting: true as const }),
+    ...(/refused|never|silent|plaintext/.test(front) && { lasting: true as const }),
   };
   const layer = tlsFaults.some((one) => one === front) ? 'TLS' : 'TCP';
   const name = `${layer}: ${front}`;
   const after: Trouble = { ...spec, name: `${name}, work done`, how: { front, work: true } };
-  return [{ ...spec, name, how: { front, work: false } }, ...(/refused|reset$|untrusted/.test(front) ? [after] : [])];
+  return [
+    { ...spec, name, how: { front, work: false } },
+    ...(/refused|never|reset$|untrusted/.test(front) ? [after] : []),
+  ];
 });
 
+/** Only what comes first in a run can look up a name: afterwards there is a connection. */
+const unknownHost: Trouble = {
+  name: 'unknown host',
+  how: { url: 'https://console.invalid' },
+  once: 'ends',
+  says: /could not be resolved/,
+  lasting: 'only',
+  on: ({ first, name }) =>
+    first === true || /^(create app, old|create user|reset secret, rotate|delete app)$/.test(name),
+};
+
 export const troubles: readonly Trouble[] = [
+  unknownHost,
   ...fronts,
   ...broken,
   ...drips,

@@ -1,10 +1,12 @@
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import * as tls from 'node:tls';
 import { createAuthority } from '../__tests__/simulator/certificates.ts';
 
 /** What can go wrong below HTTP, each time with a new connection. */
-export const connectionFaults = ['refused', 'reset', 'end', 'silent', 'not-http'] as const;
+export const connectionFaults = ['refused', 'never-accepted', 'reset', 'end', 'silent', 'not-http'] as const;
 export const tlsFaults = [
   'plaintext',
   'garbage',
@@ -35,7 +37,7 @@ export interface FrontOptions {
   work: boolean;
   /** The fault is there from the first connection on, since no request comes before the target. */
   atOnce: boolean;
-  /** How many connections meet the fault; for `refused`, more than one means for ever. */
+  /** How many connections meet the fault; where none is accepted, more than one means for ever. */
   times: number;
 }
 
@@ -59,6 +61,8 @@ export const frontAuthority: string = authority.cert;
 const REFUSED_FOR = 700;
 /** Longer than it takes to start a process. */
 const REFUSED_AT_FIRST_FOR = 2500;
+/** Shorter than an attempt: its connection is then made, or refused. */
+const NOT_ACCEPTED_FOR = 3000;
 
 /** Stands between the action and the control plane, and breaks connections. */
 export async function startFront(options: FrontOptions): Promise<Front> {
@@ -78,6 +82,7 @@ class BrokenFront implements Front {
   #met = false;
   #left = 0;
   #reopening: NodeJS.Timeout | undefined;
+  #deaf: ChildProcess | undefined;
   hits = 0;
 
   constructor(options: FrontOptions) {
@@ -99,22 +104,44 @@ class BrokenFront implements Front {
 
   /** From now on, connections meet the fault. */
   async begin(refusedFor = REFUSED_FOR): Promise<void> {
+    const { fault, times } = this.#options;
     this.#met = true;
-    this.#left = this.#options.times;
-    if (this.#options.fault !== 'refused') return;
+    this.#left = times;
+    if (fault !== 'refused' && fault !== 'never-accepted') return;
+    this.#left = 0;
     this.hits += 1;
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
     this.#dropAll();
     await closed;
-    if (this.#options.times > 1) return;
-    this.#left = 0;
-    this.#reopening = setTimeout(() => this.#server.listen(this.#port, '127.0.0.1'), refusedFor);
+    if (fault === 'never-accepted') await this.#stopAccepting();
+    if (times > 1) return;
+    const after = fault === 'refused' ? refusedFor : NOT_ACCEPTED_FOR;
+    this.#reopening = setTimeout(() => void this.#reopen(), after);
+  }
+
+  /** Another process takes over the port and is too busy to accept; what can wait in its queue does. */
+  async #stopAccepting(): Promise<void> {
+    this.#deaf = spawn(process.execPath, ['-e', deafServer, String(this.#port)], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    await once(this.#deaf.stdout as Readable, 'data');
+    for (let count = 0; count < 4; count++) {
+      const socket = connect(this.#port, '127.0.0.1');
+      this.#sockets.add(socket);
+      socket.on('error', () => {});
+    }
+  }
+
+  async #reopen(): Promise<void> {
+    if (this.#deaf) await kill(this.#deaf);
+    this.#server.listen(this.#port, '127.0.0.1');
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#reopening);
+    if (this.#deaf) await kill(this.#deaf);
     this.#dropAll();
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
@@ -170,6 +197,23 @@ class BrokenFront implements Front {
   }
 }
 
+/** Listens, and then blocks: for no longer than a run can take. */
+const deafServer = `
+  const options = { port: Number(process.argv[1]), host: '127.0.0.1', backlog: 1 };
+  require('node:net').createServer().listen(options, () => {
+    require('node:fs').writeSync(1, 'listening');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);
+    process.exit();
+  });
+`;
+
+async function kill(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  child.kill('SIGKILL');
+  await gone;
+}
+
 function tlsServer(options: tls.TlsOptions, serve: (socket: Socket, raw: Socket) => void): tls.Server {
   const rawOf = new Map<number, Socket>();
   const server = tls.createServer(options, (socket) => {
@@ -190,6 +234,7 @@ function breakConnection(socket: Socket, fault: FrontFault): void {
   const onData = (react: () => void) => socket.once('data', react);
   switch (fault) {
     case 'refused':
+    case 'never-accepted':
     case 'reset':
       return void socket.resetAndDestroy();
     case 'end':

@@ -42,7 +42,10 @@ function allCells(): Cell[] {
         // Where something can be lost, every version; elsewhere, one after the other.
         const turned = situation.versions[turn++ % situation.versions.length] as Version;
         const versions = /create|reset/.test(situation.kind) ? situation.versions : [turned];
-        const once = versions.map((version) => ({ situation, version, trouble, lasting: false }));
+        const once =
+          trouble.lasting === 'only'
+            ? []
+            : versions.map((version) => ({ situation, version, trouble, lasting: false }));
         return trouble.lasting ? [...once, { situation, version: turned, trouble, lasting: true }] : once;
       }),
   );
@@ -62,7 +65,7 @@ function sample(cells: readonly Cell[]): Cell[] {
     }
   };
   const order = shuffled(cells, randomFrom(seed));
-  takeFor(({ trouble, lasting }) => (lasting ? undefined : trouble), 1);
+  takeFor(({ trouble, lasting }) => (lasting && trouble.lasting !== 'only' ? undefined : trouble), 1);
   takeFor(({ situation, lasting }) => `${situation.name} ${lasting}`, 2);
   return [...chosen];
 }
@@ -80,7 +83,7 @@ async function startElsewhere(): Promise<{ url: string; visits: () => number; cl
 }
 
 async function frontFor({ situation, trouble, lasting }: Cell, simulator: Simulator): Promise<Front | undefined> {
-  if ('http' in trouble.how) return undefined;
+  if (!('front' in trouble.how)) return undefined;
   const { front: fault, work } = trouble.how;
   return startFront({
     port: simulator.port,
@@ -102,7 +105,8 @@ interface Run {
 
 function step({ cell, simulator, front, timeout }: Run): Promise<MeasuredResult> {
   const { situation } = cell;
-  const url = front?.url ?? simulator.url;
+  const { how } = cell.trouble;
+  const url = 'url' in how ? how.url : (front?.url ?? simulator.url);
   // The service that issues the job's own token stands behind the same front.
   const environment = Object.entries(situation.env?.(simulator) ?? {});
   const env = environment.map(([name, value]) => [name, value.replace(simulator.url, url)]);
@@ -130,7 +134,7 @@ async function tryCell(cell: Cell): Promise<Judged> {
   const front = await frontFor(cell, simulator);
   const result = await step({ cell, simulator, front, timeout });
   const asked = simulator.requests.filter((request) => request.method === method && path.test(request.path));
-  const met = front ? front.hits > 0 : asked.length > skip;
+  const met = 'url' in trouble.how || (front ? front.hits > 0 : asked.length > skip);
   const strayed = elsewhere.visits() + simulator.requests.filter((request) => request.path.includes('signin')).length;
   const judgement = judge({ situation, trouble, lasting, timeout, simulator, before, result, met, strayed });
   elsewhere.close();
@@ -141,7 +145,7 @@ async function tryCell(cell: Cell): Promise<Judged> {
 const nameOf = ({ situation, version, trouble, lasting }: Cell) =>
   `${situation.name} (${version}) x ${trouble.name}${lasting ? ', without end' : ''}`;
 
-const letter = (index: number) => String.fromCharCode(65 + index);
+const letter = (index: number) => String.fromCharCode(index < 26 ? 65 + index : 97 + index - 26);
 
 /** How many cells of each verdict: `3` succeeded, `2e` ended with an error, `1!` are wrong. */
 function counts(judged: readonly Judged[]): string {
@@ -161,10 +165,11 @@ function matrixLines(judged: readonly Judged[]): string[] {
     const each = situations.map((situation) => counts(some.filter(({ cell }) => cell.situation === situation)));
     return [name, ...each, counts(some)];
   };
-  const rows = troubles.map((trouble) =>
+  const groupOf = ({ group, name }: Trouble) => group ?? name;
+  const rows = [...new Set(troubles.map(groupOf))].map((group) =>
     row(
-      trouble.name,
-      judged.filter(({ cell }) => cell.trouble === trouble),
+      group,
+      judged.filter(({ cell }) => groupOf(cell.trouble) === group),
     ),
   );
   return [...legend, '', ...table([head, ...rows, row('all', judged)])];

@@ -306,6 +306,50 @@ const people: Situation[] = [
   },
 ];
 
+/** The answer to the create is lost each time, so that the run has to find what it made, and to reset its secret. */
+const loses = (what: 'application' | 'user') => (simulator: Simulator) => {
+  const path = what === 'user' ? users : older.includes(simulator.version) ? apps : accounts;
+  simulator.fault({ method: 'POST', path, fault: { kind: 'reset', when: 'before-head', work: true } });
+};
+const recoveries: Situation[] = [
+  {
+    name: 'list apps, create lost',
+    kind: 'create',
+    versions: ['2.20', 'next'],
+    target: get(eitherApps),
+    ...createApp(),
+    seed: loses('application'),
+    check: checkApp('true'),
+  },
+  {
+    name: 'reset secret, create lost',
+    kind: 'create',
+    versions: ['2.24', '3.0'],
+    target: post(secretOf),
+    ...createApp(),
+    seed: loses('application'),
+    check: checkApp('true'),
+  },
+  {
+    name: 'list users, create lost',
+    kind: 'create',
+    versions: ['2.24', 'next'],
+    target: get(userList),
+    ...createUser(),
+    seed: loses('user'),
+    check: checkUser('true'),
+  },
+  {
+    name: 'reset password, create lost',
+    kind: 'create',
+    versions: ['2.20', '3.0'],
+    target: post(passwordOf),
+    ...createUser(),
+    seed: loses('user'),
+    check: checkUser('true'),
+  },
+];
+
 const access: Situation[] = [
   {
     name: 'list access rules',
@@ -359,4 +403,4 @@ const access: Situation[] = [
   },
 ];
 
-export const situations: readonly Situation[] = [...tokens, ...applications, ...people, ...access];
+export const situations: readonly Situation[] = [...tokens, ...applications, ...people, ...recoveries, ...access];
