@@ -17,7 +17,9 @@ import { createSecrets, type Secrets } from './secrets.ts';
 import { oneLine } from './text.ts';
 
 const log: Log = {
-  debug: (text) => core.debug(oneLine(text)),
+  debug: (text) => {
+    if (core.isDebug()) core.debug(oneLine(text));
+  },
   info: (text) => core.info(oneLine(text)),
   notice: (text) => core.notice(oneLine(text)),
   warning: (text) => core.warning(oneLine(text)),
