@@ -9,8 +9,8 @@ import { parse } from 'yaml';
 import { inputSpecs } from '../src/inputs.ts';
 import { errorCodes } from '../src/runai/errors.ts';
 import { inWords } from '../src/runai/failures.ts';
-import { createAuthority } from './simulator/certificates.ts';
 import { type Simulator, startSimulator } from './simulator/simulator.ts';
+import { createAuthority } from './support/certificates.ts';
 import { actionFile, root, runStep, type StepOptions, startStep } from './support/runner.ts';
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -208,7 +208,7 @@ const scenarios: Record<string, () => Promise<string | string[]>> = {
     await errorAfter({ kind: 'status', status: 200, body: {} }, { 'timeout-seconds': '20' }),
   ],
   certificate: async () => {
-    const tls = createAuthority().issue({ hosts: ['localhost'] });
+    const tls = await (await createAuthority()).issue({ hosts: ['localhost'] });
     const secure = await startSimulator({ tls });
     return errorOf({ mode: 'token', ...admin, url: secure.url }).finally(() => secure.close());
   },

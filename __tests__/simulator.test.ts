@@ -7,10 +7,11 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-import { createAuthority } from './simulator/certificates.ts';
+
 import { checkAnswer } from './simulator/contract.ts';
 import type { EchoStyle, Fault, Simulator, SimulatorOptions, Version } from './simulator/simulator.ts';
 import { startSimulator } from './simulator/simulator.ts';
+import { createAuthority } from './support/certificates.ts';
 
 const started: Simulator[] = [];
 
@@ -688,8 +689,8 @@ describe('faults', () => {
 
 describe('TLS', () => {
   test('the same over HTTPS, down to a reset', async () => {
-    const authority = createAuthority();
-    const simulator = await start({ tls: authority.issue({ hosts: ['localhost'] }) });
+    const authority = await createAuthority();
+    const simulator = await start({ tls: await authority.issue({ hosts: ['localhost'] }) });
     const ca = authority.cert;
     expect(simulator.url).toMatch(/^https:\/\/localhost:\d+$/);
     const token = await login(simulator, ca);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type InputName, inputSpecs, modes, parseInputs } from '../../src/inputs.ts';
 import { RunaiError } from '../../src/runai/errors.ts';
-import { createAuthority } from '../simulator/certificates.ts';
+import { createAuthority } from '../support/certificates.ts';
 import { actionFile } from '../support/runner.ts';
 
 const pem = (await createAuthority()).cert;
