@@ -9,6 +9,8 @@ import { parse, stringify } from 'yaml';
 import { type InputName, inputSpecs, type Mode, modes, parseInputs } from '../src/inputs.ts';
 import { startSimulator } from './simulator/simulator.ts';
 import { actionFile, root, runStep } from './support/runner.ts';
+import { missingTools, readWorkflow, runWorkflow, type Workflow } from './support/workflow.ts';
+import { GitHub } from './support/workflow-github.ts';
 
 interface Step {
   id?: string;
@@ -267,5 +269,44 @@ describe.skipIf(process.platform === 'win32')('the release', () => {
     const { status, stdout } = notesFor('v1.0.1');
     expect(status).toBe(1);
     expect(stdout).toContain('::error::CHANGELOG.md says nothing about v1.0.1');
+  });
+});
+
+const missing = process.platform === 'win32' ? ['a bash of its own'] : missingTools('bash', 'jq', 'timeout');
+const skipped = missing.length > 0 ? ` (skipped: no ${missing.join(', no ')})` : '';
+
+/** The jobs of ci.yml that use the action, as they are but for the folder they run in and for what is installed. */
+function actionJobs(): Workflow {
+  const workflow = readWorkflow(join(root, '.github/workflows/ci.yml'));
+  const { action, 'job-outputs': outputs } = workflow.jobs;
+  if (!action || !outputs) throw new Error('ci.yml has lost a job');
+  const installed = action.steps.filter(({ uses, run }) => !uses?.startsWith('actions/') && run !== 'npm ci');
+  const steps = installed.map((step) =>
+    step.id === 'plane' ? { ...step, run: `cd '${root}'\n${step.run}echo $! >> "$RUNNER_TEMP/pids"\n` } : step,
+  );
+  return { ...workflow, jobs: { action: { ...action, steps }, 'job-outputs': outputs } };
+}
+
+describe.skipIf(missing.length > 0)(`the jobs of ci.yml that use the action${skipped}`, () => {
+  it('pass, on each version, and a job output that holds a secret is dropped', async () => {
+    const temp = mkdtempSync(join(tmpdir(), 'ci-'));
+    try {
+      const workflow = { ...actionJobs(), env: { RUNNER_TEMP: temp } };
+      const run = await runWorkflow(workflow, { github: GitHub.create(join(temp, 'github.json')) });
+      const failed = run.steps.filter(({ conclusion }) => conclusion !== 'success');
+      expect(failed, run.shown.join('\n')).toEqual([]);
+      expect(run.steps.filter(({ outcome }) => outcome === 'failure').map(({ name }) => name)).toEqual(
+        [...'123'].map(() => 'token: the old secret does not (this step has to fail)'),
+      );
+      expect(run.jobs.map(({ id, outputs }) => [id, Object.keys(outputs)])).toEqual([
+        ...[...'123'].map(() => ['action', ['client-id']]),
+        ['job-outputs', []],
+      ]);
+    } finally {
+      // A runner ends what a job has left running.
+      const left = existsSync(join(temp, 'pids')) ? readFileSync(join(temp, 'pids'), 'utf8').match(/\d+/g) : [];
+      for (const pid of left ?? []) process.kill(Number(pid));
+      rmSync(temp, { recursive: true });
+    }
   });
 });
