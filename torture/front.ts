@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import * as tls from 'node:tls';
-import { createAuthority } from '../__tests__/simulator/certificates.ts';
+import { createAuthority } from '../__tests__/support/certificates.ts';
 
 /** What can go wrong below HTTP, each time with a new connection. */
 export const connectionFaults = ['refused', 'never-accepted', 'reset', 'end', 'silent', 'not-http'] as const;
@@ -48,11 +48,11 @@ export interface Front {
   close(): Promise<void>;
 }
 
-const authority = createAuthority('Torture authority');
-const stranger = createAuthority('Unknown authority');
-const trusted = authority.issue({ hosts: ['localhost'] });
-const untrusted = stranger.issue({ hosts: ['localhost'] });
-const misnamed = authority.issue({ hosts: ['elsewhere.example'] });
+const authority = await createAuthority('Torture authority');
+const stranger = await createAuthority('Unknown authority');
+const trusted = await authority.issue({ hosts: ['localhost'] });
+const untrusted = await stranger.issue({ hosts: ['localhost'] });
+const misnamed = await authority.issue({ hosts: ['elsewhere.example'] });
 
 /** What the action has to trust to get through a secure front. */
 export const frontAuthority: string = authority.cert;
