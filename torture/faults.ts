@@ -176,9 +176,12 @@ const frontSays: Partial<Record<FrontFault, RegExp>> = {
 };
 const fronts: Trouble[] = [...connectionFaults, ...tlsFaults].flatMap((front) => {
   const silent = /silent|never/.test(front);
+  const hopeless = /untrusted|wrong-host/.test(front);
+  const refusal = frontSays[front] ?? closed;
   const spec: Spec = {
-    once: /untrusted|wrong-host/.test(front) ? 'ends' : 'passes',
-    says: frontSays[front] ?? closed,
+    once: hopeless ? 'ends' : 'passes',
+    // The connection that the request came on is reset first of all.
+    says: hopeless ? refusal : new RegExp(`${refusal.source}|${closed.source}`),
     ...(silent && { waits: true as const }),
     ...(/refused|never|silent|plaintext/.test(front) && { lasting: true as const }),
   };

@@ -3,7 +3,7 @@ import { type Fault, startSimulator } from '../__tests__/simulator/simulator.ts'
 import { emptyResult, type PartOptions, type PartResult, pool, randomFrom, table } from './report.ts';
 import { type Situation, situations } from './requests.ts';
 import { type MeasuredResult, startMeasured } from './step.ts';
-import { secretsOf } from './verdict.ts';
+import { saysWhatToDo, secretsOf } from './verdict.ts';
 
 const signals = ['SIGINT', 'SIGTERM'] as const;
 type Signal = (typeof signals)[number];
@@ -91,7 +91,7 @@ function verdict({ step, mode, took, changed, moment }: End): { hung: boolean; l
   const written = Object.keys(step.outputs).length;
   if ((written > 0 || ended) && missing.length > 0) wrong.push(`half of the outputs: no ${missing.join(', ')}`);
   const published = 'client-secret' in step.outputs || 'temporary-password' in step.outputs;
-  const lost = changed && !published && !/again|rotate/.test(step.errors.join());
+  const lost = changed && !published && !saysWhatToDo(step);
   if (lost) wrong.push(`a secret was issued, and the error does not say so: ${step.errors.join()}`);
   if (step.stderr !== '') wrong.push(`on standard error: ${step.stderr.slice(0, 200)}`);
   return { hung, lost, wrong };

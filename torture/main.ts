@@ -31,8 +31,9 @@ async function carryOut({ short, parts }: Choice): Promise<PartResult[]> {
     const run = await load(name);
     if (!run) continue;
     const startedAt = performance.now();
+    console.log(`\n== ${name} ...`);
     const result = await run({ short });
-    console.log(`\n== ${result.title} (${seconds(performance.now() - startedAt)})\n`);
+    console.log(`== ${result.title} (${seconds(performance.now() - startedAt)})\n`);
     for (const line of result.lines) console.log(line);
     for (const failure of result.failures) console.log(`WRONG  ${failure}`);
     results.push(result);

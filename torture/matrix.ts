@@ -41,7 +41,8 @@ function allCells(): Cell[] {
       .flatMap((trouble) => {
         // Where something can be lost, every version; elsewhere, one after the other.
         const turned = situation.versions[turn++ % situation.versions.length] as Version;
-        const versions = /create|reset/.test(situation.kind) ? situation.versions : [turned];
+        const every = /create|reset/.test(situation.kind) && trouble.once === 'passes';
+        const versions = every ? situation.versions : [turned];
         const once =
           trouble.lasting === 'only'
             ? []
@@ -181,10 +182,11 @@ export async function run({ short }: PartOptions): Promise<PartResult> {
   const cells = short ? sample(all) : all;
   const waits = ({ trouble, lasting }: Cell) => trouble.waits === true || lasting;
   const [waiting, busy] = [cells.filter(waits), cells.filter((cell) => !waits(cell))];
-  const judged = [
-    ...(await pool(busy, { atOnce: 4, work: tryCell })),
-    ...(await pool(waiting, { atOnce: 12, work: tryCell })),
-  ];
+  const pools = await Promise.all([
+    pool(busy, { atOnce: 4, work: tryCell }),
+    pool(waiting, { atOnce: 12, work: tryCell }),
+  ]);
+  const judged = pools.flat();
   const sum = (field: 'leaks' | 'hangs' | 'losses') => judged.reduce((total, one) => total + one[field], 0);
   const of = (verdict: Judgement['verdict']) => judged.filter((one) => one.verdict === verdict).length;
   const chosen = short ? `${cells.length} of ${all.length} cells, chosen with the seed ${seed}` : `${all.length} cells`;

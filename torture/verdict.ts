@@ -107,7 +107,12 @@ function silentLosses(evidence: Evidence): string[] {
   if (!issued || publishedWorks(evidence)) return [];
   if (hasSecret(result)) return ['the published secret does not work'];
   if (expected(evidence) === 'ok') return ['a secret was issued, and the run failed without it after one fault'];
-  return /again|rotate/.test(result.errors.join()) ? [] : ['a secret was issued, and the error does not say so'];
+  return saysWhatToDo(result) ? [] : [`a secret was issued, and the error does not say so: ${result.errors.join()}`];
+}
+
+/** An error after which nobody knows a secret: what may have happened, and how to get another one. */
+export function saysWhatToDo({ errors }: MeasuredResult): boolean {
+  return /\bmay\b.*\bagain\b/s.test(errors.join());
 }
 
 function expected({ situation, trouble, lasting }: Evidence): 'ok' | 'error' | 'either' {
