@@ -4,8 +4,8 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { createProxy } from 'proxy';
 
-/** What a proxy says to a CONNECT before it does its work; `silence` is no answer at all. */
-export type Scripted = number | 'silence';
+/** What a proxy says to a CONNECT before it does its work: a status, a whole answer, or no answer at all. */
+export type Scripted = number | 'silence' | { answer: string };
 
 export interface ProxyOptions {
   credentials?: { username: string; password: string };
@@ -58,6 +58,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<RunningPro
     socket.on('error', () => {});
     const scripted = script.shift();
     if (scripted === 'silence') return;
+    if (typeof scripted === 'object') return socket.end(scripted.answer);
     if (scripted !== undefined) return socket.end(`HTTP/1.1 ${scripted} Scripted\r\ncontent-length: 0\r\n\r\n`);
     request.url = resolve(request.url ?? '');
     tunnel?.call(server, request, socket, head);
