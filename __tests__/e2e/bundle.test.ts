@@ -35,6 +35,13 @@ describe('dist/', () => {
     expect(bundle).not.toContain('child_process');
   });
 
+  it('loads events in place of assert, which the tunnel package requires and does not use', () => {
+    const tunnel = readFileSync(join(root, 'node_modules/tunnel/lib/tunnel.js'), 'utf8');
+    expect(tunnel.match(/\bassert\b/g)).toHaveLength(2);
+    expect(tunnel).toContain("var assert = require('assert');");
+    expect(readFileSync(join(root, 'dist/index.js'), 'utf8')).not.toMatch(/["'](node:)?assert["']/);
+  });
+
   it('comes with the licences of all that is in it', () => {
     const licenses = readFileSync(join(root, 'dist/licenses.txt'), 'utf8');
     for (const name of ['@actions/core', '@actions/http-client', 'tunnel']) expect(licenses).toContain(`${name}\n`);
