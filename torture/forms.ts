@@ -1,3 +1,5 @@
+import { randomFrom } from './report.ts';
+
 /** The shortest part of a long secret that counts as a leak. */
 const PART = 8;
 /** A secret of this length or more leaks by any of its parts; a shorter one by the whole of it. */
@@ -90,6 +92,7 @@ export class Haystack {
 
   /** Where a secret shows; undefined where nothing of it does, or it is too short to be told from other text. */
   find(secret: string): Hit | undefined {
+    if (secret.length <= 2) return undefined;
     for (const [form, value] of formsOf(secret)) {
       const part = secret.length >= LONG && value.length >= PART ? this.#part(value) : this.#whole(value);
       if (part !== undefined) return { form, part };
@@ -159,7 +162,7 @@ export const kinds = {
   'blanks around': (random) => `  ${text(random, 7)} ${text(random, 9)} \t`,
   '%0A': (random) => laced(random, ['%0A', '%0D%0A', '%25', '%', '%2525']),
   'commands of two colons': (random) =>
-    `${text(random, 6)}::stop-commands::${text(random, 12)}::${text(random, 4)}::add-mask::${text(random, 9)}`,
+    `${text(random, 6)}::add-matcher::${text(random, 12)}::${text(random, 4)}::save-state name=a::${text(random, 9)}`,
   'commands of hash signs': (random) => laced(random, ['##[', '##[group]', '#', '##', '::']),
   quotes: (random) => laced(random, ['"', "'", '`', '""', "'\"'"]),
   backslashes: (random) => laced(random, ['\\', '\\\\', '\\n', '\\u0041', '\\"']),
@@ -190,3 +193,6 @@ export const kindNames = Object.keys(kinds) as Kind[];
 export function fitsHeader(secret: string): boolean {
   return /^[\u0021-\u007e]([\u0020-\u007e]*[\u0021-\u007e])?$/.test(secret);
 }
+
+/** The kinds of which a header can carry most. */
+export const headerKinds = kindNames.filter((kind) => fitsHeader(kinds[kind](randomFrom(1))));
