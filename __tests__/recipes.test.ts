@@ -26,6 +26,8 @@ interface Scenario {
   name: string;
   file: string;
   inputs?: Record<string, unknown>;
+  /** Where another scenario breaks the same steps everywhere, it is enough to break this one after each. */
+  breaks?: 'after steps';
   /** What is there before the first run. */
   prepare(world: World): void;
   /** What must hold after every run that succeeded. */
@@ -111,15 +113,15 @@ function expectBootstrapped(world: World): void {
   expect(simulator.isValidSecret(clientId, github.secretsFor('production')['RUNAI_CLIENT_SECRET'] ?? '')).toBe(true);
   expect(names(world)).toEqual(['deploy-production', 'platform-admin']);
   expect(rulesOf(world, clientId)).toEqual(grantedRules);
-  const people = ['ada@acme.example', 'grace@acme.example'];
-  expect(simulator.users.map(({ username }) => username)).toEqual([simulator.admin.username, ...people]);
+  const people: string[] = JSON.parse(github.variablesFor()['RUNAI_USERS'] ?? '');
+  expect(simulator.users.map(({ username }) => username).sort()).toEqual([simulator.admin.username, ...people].sort());
   for (const email of people) expect(rulesOf(world, email)).toEqual(grantedRules);
 }
 
-function prepareBootstrap(world: World): void {
+function prepareBootstrap(world: World, { users }: { users: string[] }): void {
   addAdministrator(world);
   world.github.setVariable('RUNAI_ACCESS_RULES', accessRules);
-  world.github.setVariable('RUNAI_USERS', '["ada@acme.example", "grace@acme.example"]');
+  world.github.setVariable('RUNAI_USERS', JSON.stringify(users));
 }
 
 /** The application that rotate-in-place.yml rotates, its secret stored where the variable says. */
@@ -172,21 +174,20 @@ const scenarios: Scenario[] = [
     name: 'bootstrap-environment.yml in an empty tenant',
     file: 'bootstrap-environment.yml',
     inputs: { environment: 'production' },
-    prepare: prepareBootstrap,
+    prepare: (world) => prepareBootstrap(world, { users: ['ada@acme.example', 'grace@acme.example'] }),
     expectDone: expectBootstrapped,
   },
   {
     name: 'bootstrap-environment.yml over a stored secret that no longer works',
     file: 'bootstrap-environment.yml',
     inputs: { environment: 'production' },
+    breaks: 'after steps',
     prepare(world) {
-      prepareBootstrap(world);
+      prepareBootstrap(world, { users: ['ada@acme.example'] });
       world.simulator.addApplication({ name: 'deploy-production' });
       const place = { environment: 'production' };
       world.github.setVariable('RUNAI_CLIENT_ID', 'deploy-production', place);
       world.github.setSecret('RUNAI_CLIENT_SECRET', 'a-secret-from-another-time', place);
-      // The users have tests of their own, from nothing.
-      for (const email of ['ada@acme.example', 'grace@acme.example']) world.simulator.addUser({ email });
     },
     expectDone: expectBootstrapped,
   },
@@ -199,6 +200,7 @@ const scenarios: Scenario[] = [
   {
     name: 'rotate-without-downtime.yml for the first time',
     file: 'rotate-without-downtime.yml',
+    breaks: 'after steps',
     prepare: prepareTurns,
     expectDone(world) {
       expect(names(world)).toEqual(['ci-runner-a', 'platform-admin']);
@@ -318,11 +320,11 @@ async function costsOf(world: World, scenario: Scenario): Promise<Map<string, St
  * answer says otherwise; and the first one before it began. A break before any other step is the one after the step
  * before it. The jobs of a matrix are alike, so only the first one breaks.
  */
-function breakagesOf(costs: Map<string, StepCosts>): Breakage[] {
+function breakagesOf(costs: Map<string, StepCosts>, { breaks }: Scenario): Breakage[] {
   const keys = [...costs.keys()].filter((key) => !key.includes('(grace@'));
   const first: Breakage[] = keys.slice(0, 1).map((key) => ({ key, what: 'before it', sabotage: 'before' }));
   const others = keys.flatMap((key): Breakage[] => {
-    const { requests = [], gh = 0 } = costs.get(key) ?? {};
+    const { requests, gh } = (breaks === undefined && costs.get(key)) || { requests: [], gh: 0 };
     const fault: Fault = { kind: 'status', status: 400, work: true };
     return [
       { key, what: 'after it', sabotage: 'after' },
@@ -394,10 +396,128 @@ describe.skipIf(missing.length > 0)(`recipes${skipped}`, () => {
     const { scenario, version } = one;
     let breakages: Breakage[] = [];
     const use = async (world: World) => {
-      breakages = breakagesOf(await costsOf(world, scenario));
+      breakages = breakagesOf(await costsOf(world, scenario), scenario);
     };
     await inWorld(scenario, { version, use });
     expect(breakages.length).toBeGreaterThan(4);
     await inPool(breakages, (breakage) => breakAndHeal(scenario, { version, breakage }));
+  });
+
+  const places = [
+    { at: '--env=production', place: { environment: 'production' }, permission: 'environments' },
+    {
+      at: '--org=acme --visibility=selected --repos=app,web',
+      place: { organization: true },
+      permission: 'organization-secrets',
+    },
+  ];
+  test.each(places)('rotate-in-place.yml stores with $at, and with that permission only', async (one) => {
+    const prepare = (world: World) => {
+      prepareRotation(world, one.place);
+      world.github.setVariable('RUNAI_SECRET_AT', one.at);
+    };
+    const use = async ({ simulator, github, workflow }: World) => {
+      const before = github.state.secrets;
+      expectSuccess(await run({ simulator, github, workflow }, {}));
+      const { secrets, tokens } = github.state;
+      const [changed] = Object.keys(secrets).filter((place) => secrets[place]?.['RUNAI_CLIENT_SECRET']);
+      expect(before[changed ?? '']?.['RUNAI_CLIENT_SECRET']).toBeDefined();
+      expect(simulator.isValidSecret('ci-runner', secrets[changed ?? '']?.['RUNAI_CLIENT_SECRET'] ?? '')).toBe(true);
+      expect(Object.values(tokens)).toEqual([{ [one.permission]: 'write' }]);
+    };
+    await inWorld({ file: 'rotate-in-place.yml', prepare }, { version: '3.0', use });
+  });
+
+  test('rotate-in-place.yml leaves the old secret alone when the new one could not be stored', async () => {
+    const prepare = (world: World) => {
+      prepareRotation(world);
+      world.github.setVariable('RUNAI_SECRET_AT', '--env');
+    };
+    const use = async (world: World) => {
+      expect((await run(world, {})).conclusion).toBe('failure');
+      expectRotated(world);
+      expect(world.simulator.requests).toEqual([]);
+    };
+    await inWorld({ file: 'rotate-in-place.yml', prepare }, { version: '3.0', use });
+  });
+
+  test('rotate-in-place.yml stores the new secret in spite of a hiccup, and of a check that failed', async () => {
+    const use = async (world: World) => {
+      const { simulator, github } = world;
+      github.change((state) => Object.assign(state, { fault: { when: 'before', skip: 1, times: 2 } }));
+      simulator.fault({ path: '/token', skip: 1, fault: { kind: 'status', status: 400 } });
+      const result = await run(world, {});
+      expect(result.conclusion).toBe('failure');
+      expect(result.steps.filter(({ outcome }) => outcome === 'failure').map(({ name }) => name)).toEqual([
+        'Check the new secret',
+      ]);
+      expectRotated(world);
+      expect(github.state.calls.filter(({ failed }) => failed)).toHaveLength(2);
+    };
+    await inWorld({ file: 'rotate-in-place.yml', prepare: prepareRotation }, { version: '3.0', use });
+  });
+
+  test('rotate-without-downtime.yml serves its users through two whole turns', async () => {
+    const file = 'rotate-without-downtime.yml';
+    const life = [
+      { slot: 'A', age: 0, left: ['a'] },
+      { slot: 'A', age: 71 * HOUR, left: ['a'] },
+      { slot: 'A', age: 73 * HOUR, left: ['a'] },
+      { slot: 'B', age: 30 * DAY, left: ['a', 'b'] },
+      { slot: 'B', age: 71 * HOUR, left: ['a', 'b'] },
+      { slot: 'B', age: 73 * HOUR, left: ['b'] },
+      { slot: 'A', age: 30 * DAY, left: ['a', 'b'] },
+      { slot: 'A', age: 73 * HOUR, left: ['a'] },
+    ] as const;
+    const use = async (world: World) => {
+      for (const { slot, age, left } of life) {
+        const current = world.github.variablesFor('production')['RUNAI_SLOT'];
+        if (current) useSlot(world, current as 'A' | 'B', age);
+        expectSuccess(await run(world, {}));
+        expectSlot(world, slot);
+        expect(names(world)).toEqual([...left.map((letter) => `ci-runner-${letter}`), 'platform-admin']);
+      }
+    };
+    await inWorld({ file, prepare: prepareTurns }, { version: '3.0', use });
+  });
+
+  test.each([
+    { age: 71 * HOUR, conclusion: 'failure', slot: 'A' },
+    { age: 73 * HOUR, conclusion: 'success', slot: 'B' },
+  ] as const)('rotate-without-downtime.yml rotates by hand, but not in the grace period ($conclusion)', async (one) => {
+    const prepare = (world: World) => {
+      prepareTurns(world);
+      addSlot(world, 'A');
+      useSlot(world, 'A', one.age);
+    };
+    const use = async (world: World) => {
+      expect((await run(world, { inputs: { 'rotate-now': true } })).conclusion).toBe(one.conclusion);
+      expectSlot(world, one.slot);
+    };
+    await inWorld({ file: 'rotate-without-downtime.yml', prepare }, { version: '2.22', use });
+  });
+});
+
+describe('the text of the recipes', () => {
+  const files = readdirSync(folder).map((file) => ({ file, text: readFileSync(join(folder, file), 'utf8') }));
+
+  test.each(files)('$file grants nothing by default, and says what each job needs', ({ file }) => {
+    const { permissions, concurrency, jobs } = readWorkflow(join(folder, file));
+    expect(permissions).toEqual({});
+    expect(concurrency).toMatchObject({ group: expect.any(String), 'cancel-in-progress': expect.any(Boolean) });
+    for (const job of Object.values(jobs)) expect(job).toHaveProperty('permissions');
+  });
+
+  test.each(files)('$file pins every action by commit, with the version beside it', ({ text }) => {
+    const used = [...text.matchAll(/uses: (.*)/g)].map(([, action = '']) => action);
+    const others = used.filter((action) => action !== 'your-org/runai-auth@v1');
+    for (const action of others) expect(action).toMatch(/^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+    expect(used.length).toBeGreaterThan(others.length);
+  });
+
+  test.each(files)('$file puts no expression into a script', ({ file }) => {
+    const { jobs } = readWorkflow(join(folder, file));
+    const scripts = Object.values(jobs).flatMap(({ steps }) => steps.flatMap((step) => step.run ?? []));
+    for (const script of scripts) expect(script).not.toContain('${{');
   });
 });
