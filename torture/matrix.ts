@@ -187,6 +187,9 @@ export async function run({ short }: PartOptions): Promise<PartResult> {
     pool(waiting, { atOnce: 12, work: tryCell }),
   ]);
   const judged = pools.flat();
+  // A busy machine makes a run late, or never get as far as the fault: such a cell is tried again, by itself.
+  const again = judged.flatMap(({ unsure }, index) => (unsure ? [index] : []));
+  for (const index of again) judged[index] = await tryCell((judged[index] as Judged).cell);
   const sum = (field: 'leaks' | 'hangs' | 'losses') => judged.reduce((total, one) => total + one[field], 0);
   const of = (verdict: Judgement['verdict']) => judged.filter((one) => one.verdict === verdict).length;
   const chosen = short ? `${cells.length} of ${all.length} cells, chosen with the seed ${seed}` : `${all.length} cells`;
@@ -201,6 +204,7 @@ export async function run({ short }: PartOptions): Promise<PartResult> {
       ...matrixLines(judged),
       '',
       `${chosen}: ${of('ok')} succeeded, ${of('error')} ended with an error that names the cause (e), ${of('violation')} neither (!)`,
+      `tried again by themselves, because the machine was too busy: ${again.length}`,
       `peak memory of the runs, min / median / max: ${spread(
         judged.map(({ memory }) => memory),
         megabytes,

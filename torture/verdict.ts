@@ -13,6 +13,8 @@ export interface Judgement {
   leaks: number;
   hangs: number;
   losses: number;
+  /** Late, or too late to meet the fault: which a busy machine brings about as well. */
+  unsure: boolean;
 }
 
 /** What the control plane held when the run began. */
@@ -55,7 +57,8 @@ export function judge(evidence: Evidence): Judgement {
   const ends = exitCode === 0 ? successProblems(evidence) : failureProblems(evidence);
   const wrong = [...hung, ...lost, ...leaked, ...ends, ...others(evidence)];
   const verdict = wrong.length > 0 ? 'violation' : exitCode === 0 ? 'ok' : 'error';
-  return { verdict, wrong, leaks: leaked.length, hangs: hung.length, losses: lost.length };
+  const unsure = hung.length > 0 || !evidence.met;
+  return { verdict, wrong, leaks: leaked.length, hangs: hung.length, losses: lost.length, unsure };
 }
 
 function hangs({ result, timeout }: Evidence): string[] {
