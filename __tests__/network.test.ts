@@ -258,7 +258,7 @@ describe('a proxy is used', () => {
 
   test('over TLS, with a certificate of the same private authority', async () => {
     const target = await hidden();
-    const proxy = await proxyServer({ tls: local });
+    const proxy = await proxyServer({ tls: await authority.issue({ hosts }) });
     expectSuccess(await signIn({ ...target, env: { https_proxy: `https://localhost:${proxy.port}` } }));
     expect(proxy.targets).toEqual([`runai.test:${target.simulator.port}`]);
   });
@@ -271,9 +271,12 @@ describe('a proxy is used', () => {
     expect([proxy.targets.length, target.simulator.requests]).toEqual([1, []]);
   });
 
-  test('and its own certificate is checked', async () => {
+  test.each<[string, () => Promise<Certificate>]>([
+    ['that nobody vouches for', () => selfSigned({ hosts })],
+    ['of the control plane instead of its own', () => authority.issue({ hosts: ['runai.test'] })],
+  ])('but not with a certificate %s', async (_, certificate) => {
     const target = await hidden();
-    const proxy = await proxyServer({ tls: await selfSigned({ hosts }) });
+    const proxy = await proxyServer({ tls: await certificate() });
     const step = await signIn({ ...target, env: { https_proxy: `https://localhost:${proxy.port}` } });
     expectFailure(step, /proxy localhost:\d+.*\(1 attempt\).*ca-certificate/);
     expect([proxy.targets, target.simulator.connections]).toEqual([[], 0]);
@@ -359,6 +362,23 @@ describe('a proxy that cannot be used is never passed by', () => {
       expect(step.errors[0]).not.toContain('p%ZZ');
       expect(target.simulator.connections).toBe(0);
     }
+  });
+
+  test('when only the token service of GitHub lies behind it', async () => {
+    const { simulator, url, ca = '' } = await open();
+    const env = {
+      https_proxy: 'http://127.0.0.1:99999',
+      ACTIONS_ID_TOKEN_REQUEST_URL: simulator.oidc.url.replace(simulator.url, url),
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: simulator.oidc.requestToken,
+    };
+    const inputs = {
+      mode: 'token',
+      url: simulator.url,
+      'oidc-audience': simulator.oidc.audience,
+      'ca-certificate': ca,
+    };
+    expectFailure(await runStep({ inputs, env }), /environment variable https_proxy is not the URL of a proxy/);
+    expect(simulator.connections).toBe(0);
   });
 
   test('when nothing listens there', async () => {

@@ -187,8 +187,8 @@ const unicode = (c: string) => `\\u${c.charCodeAt(0).toString(16).toUpperCase().
 const location = (url: string): Raw => ({ status: 302, headers: { location: url }, body: '' });
 
 /** What a server sends for an application or a user, with secrets where there should be none. */
-function quoting(values: string[]): Record<string, unknown> {
-  const value = values.join(' ');
+function quoting({ values, random }: Heard): Record<string, unknown> {
+  const value = pick(random, values);
   return {
     id: value,
     name: 'app-two',
@@ -305,12 +305,12 @@ const echoes: Record<string, (heard: Heard) => Raw> = {
       accessToken: values,
     }),
   }),
-  'ids and names': ({ values, random }) => {
-    const secret = kinds.plain(random);
-    const body = { ...quoting(values), secret, tempPassword: secret, accessToken: secret };
+  'ids and names': (heard) => {
+    const secret = kinds.plain(heard.random);
+    const body = { ...quoting(heard), secret, tempPassword: secret, accessToken: secret };
     return { status: 200, body: JSON.stringify(body), issued: [secret] };
   },
-  'ids in a list': ({ values }) => ({ status: 200, body: JSON.stringify([quoting(values)]) }),
+  'ids in a list': (heard) => ({ status: 200, body: JSON.stringify([quoting(heard)]) }),
   'not HTTP': ({ values, whole }) => ({
     reason: `\r\n${whole}\r\n${values.join('\r\n')}`,
     body: '',
