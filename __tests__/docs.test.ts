@@ -1,12 +1,12 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { dirname, join, normalize } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { inputSpecs } from '../src/inputs.ts';
+import { inputSpecs, modes } from '../src/inputs.ts';
 import { errorCodes } from '../src/runai/errors.ts';
 import { inWords } from '../src/runai/failures.ts';
 import { type Simulator, startSimulator } from './simulator/simulator.ts';
@@ -75,6 +75,50 @@ function anchorsOf(markdown: string): string[] {
   );
   return [...headings, ...[...prose.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id)];
 }
+
+describe('the first screen', () => {
+  it('has a whole workflow, every mode, and every recipe', () => {
+    const [screen = ''] = readme.split('## The modes');
+    for (const name of readdirSync(join(root, 'examples'))) expect(screen).toContain(`](examples/${name})`);
+    for (const mode of modes) expect(screen).toContain(`| [\`${mode}\`](#${mode}) |`);
+    expect(screen).toMatch(/^```yaml\nname: /m);
+  });
+});
+
+describe('trying it by hand', () => {
+  const local = (...options: string[]) => {
+    const script = join(root, 'scripts/local.ts');
+    const { PATH, SystemRoot } = process.env;
+    const env = { PATH, ...(SystemRoot && { SystemRoot }) };
+    const child = spawnSync(process.execPath, [script, '--inputs', 'none', ...options], { env, encoding: 'utf8' });
+    return { exitCode: child.status, stdout: child.stdout };
+  };
+
+  it('knows each variable of .env.example as an input', () => {
+    const variables = [...read('.env.example').matchAll(/^RUNAI_(\w+)=/gm)].map(([, name = '']) => name);
+    expect(variables.length).toBeGreaterThan(5);
+    for (const name of variables) expect(inputSpecs).toHaveProperty(name.toLowerCase().replaceAll('_', '-'));
+  });
+
+  it('prints the log and the outputs of a step, and hides its secrets', () => {
+    const { exitCode, stdout } = local('--mode', 'create-app', '--app-name', 'ci');
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^Created the application ci on /m);
+    expect(stdout).toMatch(/^ {2}client-secret: \*\*\* \(32 characters; --show-secrets prints them\)$/m);
+    expect(stdout).toMatch(/^ {2}created: true$/m);
+  });
+
+  it('prints them where that is wanted', () => {
+    const { stdout } = local('--mode', 'create-app', '--app-name', 'ci', '--show-secrets');
+    expect(stdout).toMatch(/^ {2}client-secret: \w{32}$/m);
+  });
+
+  it('fails where the step fails', () => {
+    const { exitCode, stdout } = local('--mode', 'create-app', '--app-name', 'Not A Name');
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/^Error: create-app: there is a problem with the inputs: app-name/m);
+  });
+});
 
 describe('the runtime', () => {
   it('is the one of action.yml wherever it is named', () => {

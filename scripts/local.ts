@@ -14,7 +14,7 @@ const usage = `Runs the action once, as a runner would, and prints what it would
 Each input of the action is an option. What is not given comes from the environment or from the file .env
 (RUNAI_URL for url, RUNAI_CLIENT_SECRET for client-secret, and so on; see .env.example).
 
-  --env-file FILE       another file than .env
+  --inputs FILE         another file than .env
   --version VERSION     of the simulated control plane: ${versions.join(', ')}
   --debug               debug logging
   --show-secrets        print secret outputs in full
@@ -31,7 +31,7 @@ function readArguments() {
   const inputs = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
   const { values } = parseArgs({
     options: {
-      'env-file': { type: 'string', default: '.env' },
+      inputs: { type: 'string', default: '.env' },
       version: { type: 'string', default: '2.24' },
       debug: { type: 'boolean', default: false },
       'show-secrets': { type: 'boolean', default: false },
@@ -104,7 +104,7 @@ function plain(html: string): string {
 async function main(): Promise<void> {
   const options = readArguments();
   if (options.help) return console.log(usage);
-  const given = readInputs(options, options['env-file']);
+  const given = readInputs(options, options.inputs);
   const { simulator, inputs } = given['url']
     ? { simulator: undefined, inputs: given }
     : await simulated(given, options.version);
