@@ -305,7 +305,7 @@ describe.skipIf(process.platform === 'win32')('the release', () => {
   });
 });
 
-const missing = process.platform === 'win32' ? ['a bash of its own'] : missingTools('bash', 'jq', 'timeout');
+const missing = process.platform === 'win32' ? ['a bash of its own'] : missingTools('bash', 'jq');
 const skipped = missing.length > 0 ? ` (skipped: no ${missing.join(', no ')})` : '';
 
 /** The jobs of ci.yml that use the action, as they are but for the folder they run in and for what is installed. */
