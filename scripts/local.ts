@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
 import type { Version } from '../__tests__/simulator/profiles.ts';
 import { versions } from '../__tests__/simulator/profiles.ts';
@@ -49,7 +50,10 @@ function readInputs(options: Record<string, unknown>, envFile: string): Inputs {
     const variable = `RUNAI_${name.toUpperCase().replaceAll('-', '_')}`;
     return [name, options[name] ?? env[variable] ?? ''] as const;
   });
-  return Object.fromEntries(entries.filter(([, value]) => value !== '')) as Inputs;
+  const inputs = Object.fromEntries(entries.filter(([, value]) => value !== '')) as Inputs;
+  // The step runs in a folder of its own.
+  const certificates = inputs['ca-certificate'] ?? '';
+  return existsSync(certificates) ? { ...inputs, 'ca-certificate': resolve(certificates) } : inputs;
 }
 
 const credentials = [
