@@ -2,245 +2,29 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Fault, type Simulator, startSimulator, type Version } from './simulator/simulator.ts';
-import { root } from './support/runner.ts';
-import { missingTools, readWorkflow, runWorkflow, type Workflow, type WorkflowRun } from './support/workflow.ts';
-import { evaluate } from './support/workflow-expressions.ts';
+import { parse } from 'yaml';
+import { type Fault, startSimulator, type Version } from './simulator/simulator.ts';
+import { missingTools, readWorkflow, runWorkflow, type WorkflowRun } from './support/workflow.ts';
 import { GitHub } from './support/workflow-github.ts';
+import {
+  addSlot,
+  checkRotated,
+  checkSlot,
+  DAY,
+  folder,
+  HOUR,
+  names,
+  prepareRotation,
+  prepareTurns,
+  type Scenario,
+  scenarios,
+  useSlot,
+  type World,
+} from './support/workflow-scenarios.ts';
 
-const folder = join(root, 'examples');
 const missing = process.platform === 'win32' ? ['a bash of its own'] : missingTools('bash', 'curl');
 const skipped = missing.length > 0 ? ` (skipped: no ${missing.join(', no ')})` : '';
 const versions: Version[] = ['2.22', '3.0'];
-const HOUR = 3_600_000;
-const DAY = 24 * HOUR;
-
-/** A control plane, what GitHub remembers, and the recipe between them. */
-interface World {
-  simulator: Simulator;
-  github: GitHub;
-  workflow: Workflow;
-}
-
-interface Scenario {
-  name: string;
-  file: string;
-  inputs?: Record<string, unknown>;
-  /** Where another scenario breaks the same steps everywhere, it is enough to break this one after each. */
-  breaks?: 'after steps';
-  /** What is there before the first run. */
-  prepare(world: World): void;
-  /** What must hold after every run that succeeded. */
-  expectDone(world: World): void;
-  /** What must hold after every run, even one that broke off. */
-  expectAlways?(world: World): void;
-}
-
-const subjectType = ({ version }: Simulator) => (version === '3.0' ? 'service-account' : 'app');
-
-function addAdministrator({ simulator, github }: World): void {
-  const { clientId, secret } = simulator.addApplication({ name: 'platform-admin' });
-  addRule(simulator, { subjectId: clientId, roleId: 1, scopeType: 'tenant', scopeId: '1001' });
-  const place = { environment: 'runai-admin' };
-  github.setVariable('RUNAI_URL', simulator.url);
-  github.setVariable('RUNAI_ADMIN_CLIENT_ID', clientId, place);
-  github.setSecret('RUNAI_ADMIN_CLIENT_SECRET', secret, place);
-  github.setVariable('ROTATION_APP_CLIENT_ID', 'Iv23abcdef', place);
-  github.setSecret('ROTATION_APP_PRIVATE_KEY', '-----BEGIN KEY-----\nbm90LWEtcmVhbC1rZXk\n-----END KEY-----\n', place);
-}
-
-function addRule(
-  simulator: Simulator,
-  rule: { subjectId: string; roleId: number; scopeType: string; scopeId: string },
-): void {
-  simulator.addAccessRule({ ...rule, subjectType: subjectType(simulator) });
-}
-
-const accessRules = 'ML engineer @ project:4501234\nviewer @ department:77';
-const grantedRules = ['12 @ department:77', '9 @ project:4501234'];
-
-function rulesOf({ simulator }: World, subjectId: string): string[] {
-  const own = simulator.accessRules.filter((rule) => rule.subjectId === subjectId);
-  return own.map(({ roleId, scopeType, scopeId }) => `${roleId} @ ${scopeType}:${scopeId}`).sort();
-}
-
-const names = ({ simulator }: World) => simulator.applications.map(({ name }) => name).sort();
-
-/** The value of an input as a comment in the recipe tells its users to write it. */
-function asDocumented(file: string, input: string): string {
-  const [, expression = ''] =
-    new RegExp(`^# +${input}: \\$\\{\\{(.*)\\}\\}$`, 'm').exec(readFileSync(join(folder, file), 'utf8')) ?? [];
-  return expression;
-}
-
-/** Whether a job that starts now, and gets its credentials as the recipe says, can get a token. */
-function expectUsersServed({ simulator, github }: World): void {
-  const contexts = { vars: github.variablesFor('production'), secrets: github.secretsFor('production') };
-  const [clientId, clientSecret] = ['client-id', 'client-secret'].map((input) =>
-    String(evaluate(asDocumented('rotate-without-downtime.yml', input), { contexts, status: 'success' })),
-  );
-  expect(simulator.isValidSecret(clientId ?? '', clientSecret ?? ''), 'the credentials of a job are valid').toBe(true);
-}
-
-/** An application of one of the two names, its credentials stored in its slot. */
-function addSlot({ simulator, github }: World, slot: 'A' | 'B'): void {
-  const place = { environment: 'production' };
-  const { clientId, secret } = simulator.addApplication({ name: `ci-runner-${slot.toLowerCase()}` });
-  addRule(simulator, { subjectId: clientId, roleId: 9, scopeType: 'project', scopeId: '4501234' });
-  addRule(simulator, { subjectId: clientId, roleId: 12, scopeType: 'department', scopeId: '77' });
-  github.setVariable(`RUNAI_CLIENT_ID_${slot}`, clientId, place);
-  github.setSecret(`RUNAI_CLIENT_SECRET_${slot}`, secret, place);
-}
-
-function useSlot({ github }: World, slot: 'A' | 'B', age: number): void {
-  github.setVariable('RUNAI_SLOT', slot, { environment: 'production', updatedAt: new Date(Date.now() - age) });
-}
-
-function expectSlot(world: World, slot: 'A' | 'B'): void {
-  expect(world.github.variablesFor('production')['RUNAI_SLOT']).toBe(slot);
-  expectUsersServed(world);
-  expect(rulesOf(world, `ci-runner-${slot.toLowerCase()}`)).toEqual(grantedRules);
-}
-
-function prepareTurns(world: World): void {
-  addAdministrator(world);
-  world.github.setVariable('RUNAI_ACCESS_RULES', accessRules);
-}
-
-function expectBootstrapped(world: World): void {
-  const { simulator, github } = world;
-  const clientId = github.variablesFor('production')['RUNAI_CLIENT_ID'] ?? '';
-  expect(simulator.isValidSecret(clientId, github.secretsFor('production')['RUNAI_CLIENT_SECRET'] ?? '')).toBe(true);
-  expect(names(world)).toEqual(['deploy-production', 'platform-admin']);
-  expect(rulesOf(world, clientId)).toEqual(grantedRules);
-  const people: string[] = JSON.parse(github.variablesFor()['RUNAI_USERS'] ?? '');
-  expect(simulator.users.map(({ username }) => username).sort()).toEqual([simulator.admin.username, ...people].sort());
-  for (const email of people) expect(rulesOf(world, email)).toEqual(grantedRules);
-}
-
-function prepareBootstrap(world: World, { users }: { users: string[] }): void {
-  addAdministrator(world);
-  world.github.setVariable('RUNAI_ACCESS_RULES', accessRules);
-  world.github.setVariable('RUNAI_USERS', JSON.stringify(users));
-}
-
-/** The application that rotate-in-place.yml rotates, its secret stored where the variable says. */
-function prepareRotation(world: World, place: Parameters<GitHub['setSecret']>[2] = {}): void {
-  addAdministrator(world);
-  const { simulator, github } = world;
-  const { secret } = simulator.addApplication({ name: 'ci-runner' });
-  addRule(simulator, { subjectId: 'ci-runner', roleId: 9, scopeType: 'project', scopeId: '4501234' });
-  github.setVariable('RUNAI_APP_NAME', 'ci-runner');
-  github.setSecret('RUNAI_CLIENT_SECRET', secret, place);
-}
-
-function expectRotated(world: World): void {
-  const { simulator, github } = world;
-  expect(simulator.isValidSecret('ci-runner', github.secretsFor()['RUNAI_CLIENT_SECRET'] ?? '')).toBe(true);
-  expect(names(world)).toEqual(['ci-runner', 'platform-admin']);
-  expect(rulesOf(world, 'ci-runner')).toEqual(['9 @ project:4501234']);
-}
-
-/** Nothing was made, and the recipe's own request was answered well. */
-function expectTokenUsed({ simulator }: World): void {
-  expect(simulator.requests.at(-1)).toMatchObject({ method: 'GET', status: 200 });
-  expect(simulator.users).toHaveLength(1);
-}
-
-const scenarios: Scenario[] = [
-  {
-    name: 'ci-token.yml',
-    file: 'ci-token.yml',
-    prepare({ simulator, github }) {
-      const { clientId, secret } = simulator.addApplication({ name: 'ci' });
-      addRule(simulator, { subjectId: clientId, roleId: 1, scopeType: 'tenant', scopeId: '1001' });
-      github.setVariable('RUNAI_URL', simulator.url);
-      github.setVariable('RUNAI_CLIENT_ID', clientId);
-      github.setSecret('RUNAI_CLIENT_SECRET', secret);
-    },
-    expectDone: expectTokenUsed,
-  },
-  {
-    name: 'keyless.yml',
-    file: 'keyless.yml',
-    prepare({ simulator, github }) {
-      const place = { environment: 'production' };
-      github.setVariable('RUNAI_URL', simulator.url, place);
-      github.setVariable('RUNAI_OIDC_AUDIENCE', simulator.oidc.audience, place);
-    },
-    expectDone: expectTokenUsed,
-  },
-  {
-    name: 'bootstrap-environment.yml in an empty tenant',
-    file: 'bootstrap-environment.yml',
-    inputs: { environment: 'production' },
-    prepare: (world) => prepareBootstrap(world, { users: ['ada@acme.example', 'grace@acme.example'] }),
-    expectDone: expectBootstrapped,
-  },
-  {
-    name: 'bootstrap-environment.yml over a stored secret that no longer works',
-    file: 'bootstrap-environment.yml',
-    inputs: { environment: 'production' },
-    breaks: 'after steps',
-    prepare(world) {
-      prepareBootstrap(world, { users: ['ada@acme.example'] });
-      world.simulator.addApplication({ name: 'deploy-production' });
-      const place = { environment: 'production' };
-      world.github.setVariable('RUNAI_CLIENT_ID', 'deploy-production', place);
-      world.github.setSecret('RUNAI_CLIENT_SECRET', 'a-secret-from-another-time', place);
-    },
-    expectDone: expectBootstrapped,
-  },
-  {
-    name: 'rotate-in-place.yml',
-    file: 'rotate-in-place.yml',
-    prepare: (world) => prepareRotation(world),
-    expectDone: expectRotated,
-  },
-  {
-    name: 'rotate-without-downtime.yml for the first time',
-    file: 'rotate-without-downtime.yml',
-    breaks: 'after steps',
-    prepare: prepareTurns,
-    expectDone(world) {
-      expect(names(world)).toEqual(['ci-runner-a', 'platform-admin']);
-      expectSlot(world, 'A');
-    },
-  },
-  {
-    name: 'rotate-without-downtime.yml when a rotation is due',
-    file: 'rotate-without-downtime.yml',
-    prepare(world) {
-      prepareTurns(world);
-      addSlot(world, 'A');
-      useSlot(world, 'A', 31 * DAY);
-    },
-    expectDone(world) {
-      expect(names(world), 'the previous application still works').toEqual([
-        'ci-runner-a',
-        'ci-runner-b',
-        'platform-admin',
-      ]);
-      expectSlot(world, 'B');
-    },
-    expectAlways: expectUsersServed,
-  },
-  {
-    name: 'rotate-without-downtime.yml after the grace period',
-    file: 'rotate-without-downtime.yml',
-    prepare(world) {
-      prepareTurns(world);
-      addSlot(world, 'A');
-      addSlot(world, 'B');
-      useSlot(world, 'B', 73 * HOUR);
-    },
-    expectDone(world) {
-      expect(names(world)).toEqual(['ci-runner-b', 'platform-admin']);
-      expectSlot(world, 'B');
-    },
-    expectAlways: expectUsersServed,
-  },
-];
 
 /** Gives `use` a world of its own. */
 async function inWorld(
@@ -353,10 +137,10 @@ async function breakAndHeal(scenario: Scenario, { version, breakage }: { version
       },
     });
     expect(broken.steps.find((step) => step.key === key)?.outcome).toBe('failure');
-    scenario.expectAlways?.(world);
+    scenario.checkAlways?.(world);
     expectSuccess(await run(world, scenario));
-    scenario.expectDone(world);
-    scenario.expectAlways?.(world);
+    scenario.checkDone(world);
+    scenario.checkAlways?.(world);
   };
   try {
     await inWorld(scenario, { version, use });
@@ -385,8 +169,8 @@ describe.skipIf(missing.length > 0)(`recipes${skipped}`, () => {
     const use = async (world: World) => {
       for (let round = 0; round < 2; round++) {
         expectSuccess(await run(world, scenario));
-        scenario.expectDone(world);
-        scenario.expectAlways?.(world);
+        scenario.checkDone(world);
+        scenario.checkAlways?.(world);
       }
     };
     await inWorld(scenario, { version, use });
@@ -435,7 +219,7 @@ describe.skipIf(missing.length > 0)(`recipes${skipped}`, () => {
     };
     const use = async (world: World) => {
       expect((await run(world, {})).conclusion).toBe('failure');
-      expectRotated(world);
+      checkRotated(world);
       expect(world.simulator.requests).toEqual([]);
     };
     await inWorld({ file: 'rotate-in-place.yml', prepare }, { version: '3.0', use });
@@ -451,7 +235,7 @@ describe.skipIf(missing.length > 0)(`recipes${skipped}`, () => {
       expect(result.steps.filter(({ outcome }) => outcome === 'failure').map(({ name }) => name)).toEqual([
         'Check the new secret',
       ]);
-      expectRotated(world);
+      checkRotated(world);
       expect(github.state.calls.filter(({ failed }) => failed)).toHaveLength(2);
     };
     await inWorld({ file: 'rotate-in-place.yml', prepare: prepareRotation }, { version: '3.0', use });
@@ -474,7 +258,7 @@ describe.skipIf(missing.length > 0)(`recipes${skipped}`, () => {
         const current = world.github.variablesFor('production')['RUNAI_SLOT'];
         if (current) useSlot(world, current as 'A' | 'B', age);
         expectSuccess(await run(world, {}));
-        expectSlot(world, slot);
+        checkSlot(world, slot);
         expect(names(world)).toEqual([...left.map((letter) => `ci-runner-${letter}`), 'platform-admin']);
       }
     };
@@ -492,9 +276,82 @@ describe.skipIf(missing.length > 0)(`recipes${skipped}`, () => {
     };
     const use = async (world: World) => {
       expect((await run(world, { inputs: { 'rotate-now': true } })).conclusion).toBe(one.conclusion);
-      expectSlot(world, one.slot);
+      checkSlot(world, one.slot);
     };
     await inWorld({ file: 'rotate-without-downtime.yml', prepare }, { version: '2.22', use });
+  });
+});
+
+describe.skipIf(missing.length > 0)(`the runner of the recipes${skipped}`, () => {
+  const runText = async (text: string) => {
+    const temp = mkdtempSync(join(tmpdir(), 'recipe-'));
+    const github = GitHub.create(join(temp, 'github.json'));
+    github.setSecret('KEY', 'swordfish');
+    try {
+      return await runWorkflow(parse(text), { github });
+    } finally {
+      rmSync(temp, { recursive: true, force: true });
+    }
+  };
+
+  test('drops a job output that holds a masked value, and hides it in the log', async () => {
+    const { conclusion, jobs, shown } = await runText(`
+      jobs:
+        first:
+          outputs: { key: '\${{ steps.one.outputs.key }}', name: '\${{ steps.one.outputs.name }}' }
+          steps:
+            - id: one
+              env: { KEY: '\${{ secrets.KEY }}' }
+              run: printf 'key=%s\\nname=fish\\n' "$KEY-1" | tee "$GITHUB_OUTPUT"
+        second:
+          needs: first
+          steps:
+            - run: '[ "\${{ needs.first.outputs.key }}" = "" ] && [ "\${{ needs.first.outputs.name }}" = fish ]'
+    `);
+    expect(conclusion, shown.join('\n')).toBe('success');
+    expect(jobs[0]?.outputs).toEqual({ name: 'fish' });
+    expect(shown).toContain('key=***-1');
+  });
+
+  test('goes by conditions, failures and needs as GitHub does', async () => {
+    const { conclusion, jobs, steps } = await runText(`
+      env: { A: workflow, B: workflow }
+      jobs:
+        first:
+          env: { B: job, C: job }
+          steps:
+            - run: '[ "$A $B $C" = "workflow job step" ]'
+              env: { C: step }
+            - run: echo "A=later" >> "$GITHUB_ENV"
+            - run: '[ "$A" = later ]'
+            - run: exit 3
+              continue-on-error: true
+            - if: env.A == 'later'
+              run: false | true
+            - run: false | true
+              shell: bash
+            - run: echo never
+            - if: failure() && steps.none.outputs.x == ''
+              run: echo because
+            - if: always()
+              run: echo always
+        second: { needs: first, steps: [{ run: echo never }] }
+        third: { if: always(), needs: [first, second], strategy: { matrix: { n: [1, 2] } }, steps: [{ run: 'echo \${{ matrix.n }}' }] }
+    `);
+    expect(conclusion).toBe('failure');
+    const outcomes = [
+      'success',
+      'success',
+      'success',
+      'failure',
+      'success',
+      'failure',
+      'skipped',
+      'success',
+      'success',
+    ];
+    expect(steps.map(({ outcome }) => outcome)).toEqual([...outcomes, 'success', 'success']);
+    expect(jobs.map((job) => job.conclusion)).toEqual(['failure', 'skipped', 'success', 'success']);
   });
 });
 
