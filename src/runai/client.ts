@@ -1,15 +1,8 @@
 import { serverText } from './answers.ts';
 import { RunaiError } from './errors.ts';
-import {
-  type Answer,
-  type Call,
-  type Effort,
-  type Log,
-  newEffort,
-  operationOf,
-  type Transport,
-  unreadableHint,
-} from './http.ts';
+import type { Answer, Call } from './exchange.ts';
+import { type Effort, type Log, newEffort, operationOf, type Transport } from './http.ts';
+import { unreadableHint } from './problems.ts';
 
 /** The endpoints that exist in two generations, the older one first (Run:ai 2.20 to 3.0). */
 const endpoints = {

@@ -1,6 +1,7 @@
 import type { Client } from './client.ts';
 import { RunaiError } from './errors.ts';
-import { type Answer, type Effort, newEffort } from './http.ts';
+import type { Answer } from './exchange.ts';
+import { type Effort, newEffort } from './http.ts';
 
 /** What to do when the thing to create exists already. */
 export type IfExists = 'fail' | 'skip' | 'rotate';

@@ -1,7 +1,8 @@
 import { readIdToken, readTokens, serverText, type Tokens } from './answers.ts';
 import type { Client, Endpoint } from './client.ts';
 import { RunaiError } from './errors.ts';
-import { type Answer, operationOf } from './http.ts';
+import type { Answer } from './exchange.ts';
+import { operationOf } from './http.ts';
 
 /** What a grant is made with, in Run:ai's own names for the grants. */
 export type Grant =
@@ -109,17 +110,22 @@ export interface TokenService {
 export async function fetchIdToken(client: Client, { url, requestToken, audience }: TokenService): Promise<string> {
   const address = new URL(url);
   address.searchParams.set('audience', audience);
-  const answer = await client.sendElsewhere({
-    method: 'GET',
-    url: address.href,
-    headers: { authorization: `Bearer ${requestToken}` },
-    read: (json) => readIdToken(json, client.mask),
+  const operation = operationOf({ method: 'GET', url: address.href });
+  const read = (json: unknown) => readIdToken(json, client.mask);
+  const headers = { authorization: `Bearer ${requestToken}` };
+  const answer = await client.sendElsewhere({ method: 'GET', url: address.href, headers, read }).catch((error) => {
+    throw notFromGitHub(error);
   });
   if (answer.body.kind === 'read') return answer.body.value;
-  const says = serverText(answer.body.kind === 'json' ? answer.body.json : undefined, client.clean);
-  throw new RunaiError('oidc', `answered ${answer.status}${says}`, {
-    operation: operationOf({ method: 'GET', url: address.href }),
-    status: answer.status,
-    hint: 'GitHub issued no OIDC token: does the job have permissions: id-token: write?',
-  });
+  const { status, attempts, body } = answer;
+  const says = serverText(body.kind === 'json' ? body.json : undefined, client.clean);
+  const hint = 'GitHub issued no OIDC token: does the job have permissions: id-token: write?';
+  throw new RunaiError('oidc', `answered ${status}${says}`, { operation, status, attempts, hint });
+}
+
+function notFromGitHub(error: unknown): unknown {
+  if (!(error instanceof RunaiError)) return error;
+  const hint =
+    'That is the service from which a job gets its OIDC token, not the control plane: can this runner reach it?';
+  return new RunaiError('oidc', error.message, { ...error.details(), hint });
 }
