@@ -119,7 +119,7 @@ export async function runWorkflow(workflow: Workflow, options: WorkflowOptions):
 }
 
 /** `gh` works on a file instead of GitHub; `sleep` takes no time. */
-function writeStandIns(folder: string): void {
+export function writeStandIns(folder: string): void {
   mkdirSync(join(folder, 'bin'));
   const gh = fileURLToPath(new URL('workflow-gh.ts', import.meta.url));
   const programs = { gh: `exec '${process.execPath}' '${gh}' "$@"`, sleep: 'exit 0' };
