@@ -77,7 +77,9 @@ export function formsOf(secret: string): [string, string][] {
   ];
   // A log line that was made of the form holds blanks in place of the control characters.
   const oneLine = forms.map(([name, form]): [string, string] => [name, form.replace(controls, ' ').trim()]);
-  return [...new Map([...forms, ...oneLine].map(([name, form]) => [form, [name, form] as [string, string]])).values()];
+  const all = new Map<string, string>();
+  for (const [name, form] of [...forms, ...oneLine]) if (!all.has(form)) all.set(form, name);
+  return [...all].map(([form, name]) => [name, form]);
 }
 
 /** Text that is searched for many secrets. */
