@@ -98,7 +98,7 @@ describe('a request that fails', () => {
     const error = await failure(signIn(setup.client, adminGrant(setup.simulator)));
     expect(error).toMatchObject({ code: 'unavailable', status: 503, attempts: 1 });
     expect(error.describe()).toContain(
-      'asks to wait 120 s (1 attempt). Another attempt would have come after the deadline of 60 s (timeout-seconds)',
+      'asks to wait 120 s (1 attempt). Gave up, since the next attempt would come after the deadline of 60 s (timeout-seconds)',
     );
     expect(setup.clock.pauses).toEqual([]);
   });

@@ -36,8 +36,9 @@ export async function run(): Promise<void> {
   try {
     const request = readRequest(secrets);
     leaveOnSignal(request);
-    checkOutputFile(process.env['GITHUB_OUTPUT']);
-    await carryOut(request, secrets);
+    await carryOut(request, secrets).catch((error) => {
+      throw inContext(error, request);
+    });
     process.exitCode = core.ExitCode.Success;
   } catch (error) {
     core.setFailed(explain(error, secrets));
@@ -56,6 +57,7 @@ function readRequest(secrets: Secrets): Request {
 }
 
 async function carryOut(request: Request, { mask, clean }: Secrets): Promise<void> {
+  checkOutputFile(process.env['GITHUB_OUTPUT']);
   const proxy = httpsProxy(new URL(request.url), { env: process.env, mask });
   const transport = new Transport({
     budget: request.timeoutSeconds * 1000,
@@ -69,8 +71,6 @@ async function carryOut(request: Request, { mask, clean }: Secrets): Promise<voi
   const client = new Client({ baseUrl: request.url, transport, log, mask, clean, now: systemClock.now });
   try {
     await dispatch(request, { client, log, publish: (results) => publish(results, mask), summarize });
-  } catch (error) {
-    throw inContext(error, request);
   } finally {
     transport.close();
   }
@@ -115,10 +115,12 @@ function leaveOnSignal({ mode }: Request): void {
   const signals = { SIGINT: 130, SIGTERM: 143 } as const;
   for (const [signal, exitCode] of Object.entries(signals)) {
     process.once(signal, () => {
-      const hint = mode.startsWith('create')
-        ? ' What it was creating may exist: run it again with if-exists: rotate.'
-        : '';
-      leave(`${mode}: stopped by ${signal}.${hint}`, exitCode);
+      const mayExist = 'What it was creating may exist: run it again with if-exists: rotate.';
+      const hint = mode.startsWith('create') ? mayExist : undefined;
+      leave(
+        new RunaiError('interrupted', `stopped by ${signal}`, { operation: `${mode}:`, hint }).describe(),
+        exitCode,
+      );
     });
   }
 }

@@ -66,6 +66,6 @@ export class RunaiError extends Error {
       this.attempts === undefined ? '' : ` (${this.attempts} ${this.attempts === 1 ? 'attempt' : 'attempts'})`;
     const subject = this.operation ? `${this.operation} ` : '';
     const hint = this.hint ? ` ${this.hint}` : '';
-    return `${subject}${this.message.replace(/\.$/, '')}${attempts}.${hint}`;
+    return `${subject}${this.message.replace(/[.?]$/, '')}${attempts}.${hint}`;
   }
 }

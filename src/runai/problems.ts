@@ -36,9 +36,9 @@ export function outOfTime(
   problem: RunaiError,
   { budget, asked }: { budget: number; asked: number | undefined },
 ): RunaiError {
-  const limit = `the deadline of ${budget / 1000} s`;
   const why = asked ? `; it asks to wait ${Math.ceil(asked / 1000)} s` : '';
-  const hint = `Another attempt would have come after ${limit} (timeout-seconds). ${problem.hint ?? ''}`.trim();
+  const deadline = `the deadline of ${budget / 1000} s (timeout-seconds)`;
+  const hint = `Gave up, since the next attempt would come after ${deadline}. ${problem.hint ?? ''}`.trim();
   return new RunaiError(problem.code, `${problem.message}${why}`, { ...problem.details(), hint });
 }
 
@@ -51,10 +51,10 @@ function failed(
   const peer = `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
   const message = inWords(failure, { peer, code: codeOf(error) });
   if (failure === 'certificate') return new RunaiError('certificate', message, { ...details, hint: certificateHint });
-  return new RunaiError('unreachable', message, {
-    ...details,
-    hint: `Check that ${peer} is right in url and can be reached from this runner${proxy ? ' through the proxy' : ''}; raise timeout-seconds if it is slow.`,
-  });
+  const through = proxy ? ' through the proxy' : '';
+  const slow = failure === 'timeout' ? ' If it is slow, raise timeout-seconds.' : '';
+  const hint = `Check that url is right, and that this runner can reach ${peer}${through}.${slow}`;
+  return new RunaiError('unreachable', message, { ...details, hint });
 }
 
 const certificateHint =

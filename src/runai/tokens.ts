@@ -58,21 +58,18 @@ function formGrant(grant: Grant): Record<string, string> {
   }
 }
 
-const inputsOf = {
-  client_credentials: 'client-id and client-secret',
-  password: 'username and password',
-  external_token_exchange: 'the external token (external-token, or the one fetched for oidc-audience)',
+const advice = {
+  client_credentials: 'client-id and client-secret: check that they are current and belong to this url.',
+  password: 'username and password: check that they are current and belong to this url.',
+  external_token_exchange:
+    'the external token (external-token, or the one fetched for oidc-audience): the tenant must trust the identity provider that issued it, and be of version 2.22 or later.',
 } as const;
 
 function refusal(client: Client, { answer, grant }: { answer: Answer<Tokens>; grant: Grant }): RunaiError {
   const problem = client.problem(answer, { method: 'POST', path: client.endpoint('token') });
   if (![400, 401, 403].includes(answer.status)) return problem;
-  const external = grant.type === 'external_token_exchange';
-  const trust = ' The tenant must trust the identity provider that issued it, and be 2.22 or later.';
-  return new RunaiError('credentials', problem.message, {
-    ...problem.details(),
-    hint: `The control plane did not accept ${inputsOf[grant.type]}: check that they are current and belong to this url.${external ? trust : ''}`,
-  });
+  const hint = `The control plane did not accept ${advice[grant.type]}`;
+  return new RunaiError('credentials', problem.message, { ...problem.details(), hint });
 }
 
 /** The lifetime that the server names, or else the one that the token carries in its `exp` claim (RFC 7519, 4.1.4). */
