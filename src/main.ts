@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import * as core from '@actions/core';
 import { type InputName, parseInputs, type Request } from './inputs.ts';
 import type { Context } from './modes/context.ts';
@@ -48,7 +48,7 @@ export async function run(): Promise<void> {
 function readRequest(secrets: Secrets): Request {
   return parseInputs({
     read: (name: InputName) => core.getInput(name, { trimWhitespace: false }),
-    readFile: (path) => readFileSync(path, 'utf8'),
+    readFile,
     env: process.env,
     mask: secrets.mask,
     clean: secrets.clean,
@@ -56,9 +56,15 @@ function readRequest(secrets: Secrets): Request {
   });
 }
 
+/** The text of a regular file: reading from anything else, a pipe for instance, could wait for ever. */
+function readFile(path: string): string {
+  if (!statSync(path).isFile()) throw new Error('not a file');
+  return readFileSync(path, 'utf8');
+}
+
 async function carryOut(request: Request, { mask, clean }: Secrets): Promise<void> {
   checkOutputFile(process.env['GITHUB_OUTPUT']);
-  const proxy = httpsProxy(new URL(request.url), { env: process.env, mask });
+  const proxy = httpsProxy(targetsOf(request), { env: process.env, mask });
   const transport = new Transport({
     budget: request.timeoutSeconds * 1000,
     clock: systemClock,
@@ -74,6 +80,11 @@ async function carryOut(request: Request, { mask, clean }: Secrets): Promise<voi
   } finally {
     transport.close();
   }
+}
+
+/** The addresses to which a run connects. */
+function targetsOf({ url, credentials }: Request): URL[] {
+  return [url, ...(credentials.by === 'oidc' ? [credentials.url] : [])].map((address) => new URL(address));
 }
 
 function dispatch(request: Request, context: Context): Promise<void> {

@@ -9,7 +9,7 @@ type Environment = Record<string, string | undefined>;
  * HTTP library. (`http_proxy` is never needed: plain http goes to loopback hosts only.)
  * @throws RunaiError `proxy` for a setting that cannot be used: the library would silently connect directly
  */
-export function httpsProxy(target: URL, { env, mask }: { env: Environment; mask: (secret: string) => void }) {
+export function httpsProxy(targets: URL[], { env, mask }: { env: Environment; mask: (secret: string) => void }) {
   const name = env['https_proxy'] ? 'https_proxy' : 'HTTPS_PROXY';
   const setting = env[name];
   if (!setting) return undefined;
@@ -20,7 +20,7 @@ export function httpsProxy(target: URL, { env, mask }: { env: Environment; mask:
     env[name] = proxy.href;
     return proxy;
   }
-  if (checkBypass(target)) return undefined;
+  if (targets.every(checkBypass)) return undefined;
   throw new RunaiError('proxy', `The environment variable ${name} is not the URL of a proxy`, {
     hint: 'Write it as http://host:port or http://name:password@host:port, with special characters percent-encoded.',
   });

@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import * as core from '@actions/core';
 import { RunaiError } from './runai/errors.ts';
+import { oneLine } from './text.ts';
 
 /** Outputs by name; one without a value is not set. */
 export interface Results {
@@ -51,6 +52,7 @@ export async function summarize(
   }
 }
 
+// One line: a blank line would end the table, and begin Markdown of the server's own.
 function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  return oneLine(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -201,12 +201,11 @@ function openConnection(url: URL, { roots, proxy }: TransportOptions): Connectio
     canHandleAuthentication: () => false,
     handleAuthentication: () => Promise.reject(new Error('not supported')),
   });
-  const agent = connection.client.getAgent(url.href);
-  if (roots && url.protocol === 'https:') trust(agent as HttpsAgent, roots);
-  if (proxy) {
-    const tunnel = prepareTunnel(agent, proxy);
-    if (tunnel) connection.tunnel = tunnel;
-  }
+  const agent = connection.client.getAgent(url.href) as HttpsAgent;
+  const checks = url.protocol === 'https:' ? trust(roots) : {};
+  Object.assign(agent.options, checks);
+  const tunnel = proxy && prepareTunnel(agent, { proxy, checks });
+  if (tunnel) connection.tunnel = tunnel;
   return connection;
 }
 

@@ -1,4 +1,5 @@
 import type { Agent, ClientRequest, RequestOptions } from 'node:http';
+import { isIP } from 'node:net';
 
 /** The proxy answered something other than 200, or could not be reached at all (then `status` is undefined). */
 export class ProxyRefusal extends Error {
@@ -20,15 +21,16 @@ export interface Tunnel {
 /** The parts of the `tunnel` package's agent that are used here. */
 interface TunnelAgent {
   request: (options: RequestOptions) => ClientRequest;
-  proxyOptions: { host?: string; proxyAuth?: string };
+  proxyOptions: { proxyAuth?: string };
 }
 
 /**
  * Mends what the library's agent for proxies leaves open: a CONNECT cannot be aborted, the reason for its failure is
- * lost, and it builds the credentials with a deprecated call that prints a warning. Returns undefined for an agent
- * that is not one for proxies (`no_proxy`, a loopback host).
+ * lost, its certificate is checked for the wrong name, and it builds the credentials with a deprecated call that prints a
+ * warning. `checks` are the options of TLS for a proxy that is reached by https. Returns undefined for an agent that is
+ * not one for proxies (`no_proxy`, a loopback host).
  */
-export function prepareTunnel(agent: Agent, proxy: URL): Tunnel | undefined {
+export function prepareTunnel(agent: Agent, { proxy, checks }: { proxy: URL; checks: object }): Tunnel | undefined {
   if (!('proxyOptions' in agent)) return undefined;
   const tunnelAgent = agent as unknown as TunnelAgent;
   const authorization = credentialsOf(proxy);
@@ -37,8 +39,10 @@ export function prepareTunnel(agent: Agent, proxy: URL): Tunnel | undefined {
     refusal: undefined,
     pending: undefined,
   };
+  const host = proxy.hostname.replace(/^\[(.*)\]$/, '$1');
+  // Without a name of its own, a proxy's certificate would be held against the name of the host behind it.
+  Object.assign(tunnelAgent.proxyOptions, checks, { host, servername: isIP(host) ? '' : host });
   delete tunnelAgent.proxyOptions.proxyAuth;
-  tunnelAgent.proxyOptions.host = proxy.hostname.replace(/^\[(.*)\]$/, '$1');
   tunnelAgent.request = (options) => {
     if (authorization) options.headers = { ...options.headers, 'proxy-authorization': authorization };
     const request = open(options);
