@@ -29,45 +29,37 @@ const PAGE = 500;
  * @throws RunaiError `access-rule`, which says which rule could not be made, and why
  */
 export async function grantAccess(client: Client, subject: Subject, wanted: WantedRule[]): Promise<number> {
-  if (wanted.length === 0) return 0;
   const roles = new Roles(client);
-  let existing = await rulesOf(client, subject);
+  let existing: AccessRule[] | undefined;
   let made = 0;
-  for (const rule of wanted) {
+  for (const { role, ...scope } of wanted) {
     try {
-      const roleId = await roles.idOf(rule.role);
-      const isThere = () => existing.some((other) => isSame(other, { ...rule, roleId }));
-      if (isThere()) continue;
-      const again = async () => {
-        existing = await rulesOf(client, subject);
-        return isThere();
-      };
-      await makeRule(client, { subject, rule: { ...rule, roleId }, again });
+      const roleId = await roles.idOf(role);
+      const rule = { subjectId: subject.id, subjectType: subjectType(client, subject), roleId, ...scope };
+      existing ??= await rulesOf(client, subject);
+      if (includes(existing, rule)) continue;
+      await makeRule(client, { subject, rule });
+      // Another line may mean the same rule: by the role's name in another case, or by its id.
+      existing.push(rule);
       made += 1;
     } catch (error) {
-      throw await ruleProblem(error, { rule, roles });
+      throw await ruleProblem(error, { rule: { role, ...scope }, roles });
     }
   }
   return made;
 }
 
 // No conflict is reported for a second rule of the same content, so after a lost answer the list has the say.
-async function makeRule(
-  client: Client,
-  { subject, rule, again }: { subject: Subject; rule: WantedRule & { roleId: number }; again: () => Promise<boolean> },
-): Promise<void> {
-  const { roleId, scopeId, scopeType } = rule;
-  const json = { subjectId: subject.id, subjectType: subjectType(client, subject), roleId, scopeId, scopeType };
+async function makeRule(client: Client, { subject, rule }: { subject: Subject; rule: AccessRule }): Promise<void> {
+  const call = { method: 'POST' as const, path, json: rule, once: true, read: readAccessRule };
   const effort = newEffort();
   for (;;) {
     try {
-      const call = { method: 'POST' as const, path, json, once: true, read: readAccessRule };
-      const answer = await client.send(call, effort);
-      client.valueOf(answer, call);
+      client.valueOf(await client.send(call, effort), call);
       return;
     } catch (error) {
       if (!(error instanceof LostAnswer)) throw error;
-      if (await again()) return;
+      if (includes(await rulesOf(client, subject), rule)) return;
     }
   }
 }
@@ -90,8 +82,11 @@ async function rulesOf(client: Client, subject: Subject): Promise<AccessRule[]> 
   return found.filter((rule) => rule.subjectId === subject.id && kinds.includes(rule.subjectType));
 }
 
-function isSame(rule: AccessRule, wanted: { roleId: number; scopeType: string; scopeId: string }): boolean {
-  return rule.roleId === wanted.roleId && rule.scopeType === wanted.scopeType && rule.scopeId === wanted.scopeId;
+function includes(rules: AccessRule[], wanted: AccessRule): boolean {
+  return rules.some(
+    ({ roleId, scopeType, scopeId }) =>
+      roleId === wanted.roleId && scopeType === wanted.scopeType && scopeId === wanted.scopeId,
+  );
 }
 
 /** The roles of the tenant, asked for when the first name needs them. */
