@@ -445,21 +445,21 @@ function judge(one: Case, { step, given, others, simulator }: Evidence): Verdict
   const bearers = one.issued || ways[one.way].asks[0] !== 'grant' ? [] : used;
   const problems = [...leaks, ...wrongCommands(step, secrets), ...unmasked(step, { given, bearers })];
   if (step.hung) problems.push('the step had to be killed');
-  // A header cannot carry every secret, and the control plane has a limit for each.
+  // A header cannot carry every secret, and the control plane takes no longer password.
   const unfit = (ways[one.way] as Way).inHeader && !given.every(fitsHeader);
-  const refused = unfit || /is longer than \d+ characters/.test(step.errors[0] ?? '');
+  const refused = unfit || given.some((secret) => secret.length > 255);
   if (!one.wrong && !refused && step.exitCode !== 0) problems.push(`failed undisturbed: ${step.errors[0]}`);
   return { case: one, problems, leaks: leaks.length, hung: step.hung };
 }
 
 /** Everything that a step leaves behind in plain sight, by its name. */
 function visible(step: StepResult): Record<string, string[]> {
-  const lines = step.stdout.split('\n').filter((line) => !/^\s*::add-mask::/.test(line));
+  // As a runner reads it: in a command, %25 stands for a percent sign.
   const shown = step.log.filter(({ command }) => command !== 'add-mask').map(({ text }) => text);
   const summary = step.summary.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
   const plain = Object.entries(step.outputs).filter(([name]) => !secretOutputs.includes(name));
   return {
-    stdout: [lines.join('\n'), ...shown],
+    stdout: shown,
     stderr: [step.stderr],
     summary: [step.summary, summary],
     files: step.strayFiles,
