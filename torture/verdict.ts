@@ -13,7 +13,7 @@ export interface Judgement {
   leaks: number;
   hangs: number;
   losses: number;
-  /** Late, or too late to meet the fault: which a busy machine brings about as well. */
+  /** Late, or too late to meet the fault or its answer: which a busy machine brings about as well. */
   unsure: boolean;
 }
 
@@ -57,7 +57,8 @@ export function judge(evidence: Evidence): Judgement {
   const ends = exitCode === 0 ? successProblems(evidence) : failureProblems(evidence);
   const wrong = [...hung, ...lost, ...leaked, ...ends, ...others(evidence)];
   const verdict = wrong.length > 0 ? 'violation' : exitCode === 0 ? 'ok' : 'error';
-  const unsure = hung.length > 0 || !evidence.met;
+  const cutShort = evidence.lasting && wrong.length > 0 && /came in time/.test(evidence.result.errors.join());
+  const unsure = hung.length > 0 || !evidence.met || cutShort;
   return { verdict, wrong, leaks: leaked.length, hangs: hung.length, losses: lost.length, unsure };
 }
 
