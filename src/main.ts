@@ -76,7 +76,12 @@ async function carryOut(request: Request, { mask, clean }: Secrets): Promise<voi
   });
   const client = new Client({ baseUrl: request.url, transport, log, mask, clean, now: systemClock.now });
   try {
-    await dispatch(request, { client, log, publish: (results) => publish(results, mask), summarize });
+    await dispatch(request, {
+      client,
+      log,
+      publish: (results) => publish(results, mask),
+      summarize: (title, rows) => summarize(title, rows, clean),
+    });
   } finally {
     transport.close();
   }

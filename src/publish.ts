@@ -1,7 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import * as core from '@actions/core';
 import { RunaiError } from './runai/errors.ts';
-import { oneLine } from './text.ts';
 
 /** Outputs by name; one without a value is not set. */
 export interface Results {
@@ -35,24 +34,25 @@ export function checkOutputFile(path: string | undefined): void {
   }
 }
 
-/** Writes a table to the job summary. It is a courtesy: where it cannot be written, the step goes on. */
-export async function summarize(
-  title: string,
-  rows: Record<string, string | number | boolean | undefined>,
-): Promise<void> {
+export type Rows = Record<string, string | number | boolean | undefined>;
+
+/**
+ * Writes a table to the job summary. It is a courtesy: where it cannot be written, the step goes on.
+ * @param clean makes a server's text fit to be shown
+ */
+export async function summarize(title: string, rows: Rows, clean: (text: string) => string): Promise<void> {
   if (!process.env['GITHUB_STEP_SUMMARY']) return;
   const cells = Object.entries(rows).filter(([, value]) => value !== undefined);
   try {
     await core.summary
-      .addHeading(escapeHtml(title), 3)
-      .addTable(cells.map(([name, value]) => [escapeHtml(name), `<code>${escapeHtml(String(value))}</code>`]))
+      .addHeading(title, 3)
+      .addTable(cells.map(([name, value]) => [name, `<code>${escapeHtml(clean(String(value)))}</code>`]))
       .write();
   } catch {
     core.warning('The job summary could not be written.');
   }
 }
 
-// One line: a blank line would end the table, and begin Markdown of the server's own.
 function escapeHtml(text: string): string {
-  return oneLine(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -43,6 +43,9 @@ function echoForms(secret: string): string[] {
   return [...maskForms(secret), ...others].map(foldCase).filter((form) => form.trim() !== '');
 }
 
+/** Shorter base64 says too little of a secret, and turns up by accident. */
+const BASE64_LENGTH = 4;
+
 /** What base64 text holds of `bytes` when `offset` bytes stand before them, in both alphabets. */
 function base64At(bytes: Buffer, offset: number): string[] {
   const shifted = Buffer.concat([Buffer.alloc(offset), bytes]);
@@ -51,7 +54,7 @@ function base64At(bytes: Buffer, offset: number): string[] {
     .replace(/=+$/, '')
     .slice(offset === 0 ? 0 : offset + 1);
   const sure = shifted.length % 3 === 0 ? stable : stable.slice(0, -1);
-  return [sure, sure.replaceAll('+', '-').replaceAll('/', '_')].filter((form) => form.length >= PART_LENGTH);
+  return [sure, sure.replaceAll('+', '-').replaceAll('/', '_')].filter((form) => form.length >= BASE64_LENGTH);
 }
 
 function formEncode(text: string): string {

@@ -9,7 +9,7 @@ export function readLog(stdout: string): LogLine[] {
   const lines = stdout.split(/\r?\n/);
   if (lines.at(-1) === '') lines.pop();
   return lines.map((line) => {
-    const [, command, data = ''] = /^\s*::([a-z-]+)(?: [^:]*)?::(.*)$/.exec(line) ?? [];
+    const [, command, data = ''] = /^\s*::([a-z-]+)(?: [^:]*)?::(.*)$/s.exec(line) ?? [];
     return command ? { command, text: unescapeData(data) } : { text: line };
   });
 }

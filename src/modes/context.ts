@@ -1,4 +1,4 @@
-import type { Results } from '../publish.ts';
+import type { Results, Rows } from '../publish.ts';
 import type { Client } from '../runai/client.ts';
 import type { Log } from '../runai/http.ts';
 
@@ -9,5 +9,5 @@ export interface Context {
   /** Masks the secrets among the results, then writes them all. */
   publish(results: Results): void;
   /** Adds a table to the job summary. */
-  summarize(title: string, rows: Record<string, string | number | boolean | undefined>): Promise<void>;
+  summarize(title: string, rows: Rows): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { RequestFor } from '../inputs.ts';
+import type { Rows } from '../publish.ts';
 import { grantAccess } from '../runai/access-rules.ts';
 import { createApplication, type IssuedApplication } from '../runai/applications.ts';
 import type { Context } from './context.ts';
@@ -48,9 +49,6 @@ export function publishApplication(
 }
 
 /** The rows of the job summary for an application. */
-export function summaryOf(
-  { application }: Pick<IssuedApplication, 'application'>,
-  rows: Record<string, string | number | boolean>,
-): Record<string, string | number | boolean> {
+export function summaryOf({ application }: Pick<IssuedApplication, 'application'>, rows: Rows): Rows {
   return { name: application.name, id: application.id, 'client id': application.clientId, ...rows };
 }

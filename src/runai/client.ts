@@ -161,7 +161,7 @@ export class Client {
   /** What an answer that cannot be used means, in words. */
   problem<T>(answer: Answer<T>, { method, path }: { method: string; path: string }): RunaiError {
     const { status, body, attempts } = answer;
-    const operation = operationOf({ method, url: this.baseUrl + path });
+    const operation = operationOf({ method, url: this.baseUrl + path }, this.clean);
     const says = serverText(body.kind === 'json' ? body.json : undefined, this.clean);
     const [code, hint] = meaningOf(status, { method, path });
     return new RunaiError(code, `answered ${status}${says}`, { operation, status, attempts, hint });

@@ -110,10 +110,10 @@ export class Transport {
   }
 
   async #attempt<T>(call: Call<T>, { attempts }: Effort): Promise<{ result: Result<T>; received?: Received }> {
-    const { clock, log } = this.#options;
+    const { clock, log, clean } = this.#options;
     const startedAt = clock.now();
     const report = (outcome: string | number) =>
-      log.debug(`${operationOf(call)} -> ${outcome} in ${clock.now() - startedAt} ms (attempt ${attempts})`);
+      log.debug(`${operationOf(call, clean)} -> ${outcome} in ${clock.now() - startedAt} ms (attempt ${attempts})`);
     let received: Received;
     try {
       received = await this.#exchange(call);
@@ -173,14 +173,19 @@ export class Transport {
 
   #place(call: { method: string; url: string }, { attempts }: Effort): Place {
     const { proxy, clean } = this.#options;
-    return { operation: operationOf(call), attempts, url: new URL(call.url), proxy, clean };
+    return { operation: operationOf(call, clean), attempts, url: new URL(call.url), proxy, clean };
   }
 }
 
-/** A request as a person would name it: no query, since an address in it is nobody else's business. */
-export function operationOf({ method, url }: { method: string; url: string }): string {
+type Clean = (text: string) => string;
+
+/**
+ * A request as a person would name it: no query, since an address in it is nobody else's business. A server may put
+ * anything into the id that is part of a path.
+ */
+export function operationOf({ method, url }: { method: string; url: string }, clean: Clean): string {
   const { origin, pathname } = new URL(url);
-  return `${method} ${origin}${pathname}`;
+  return `${method} ${origin}${pathname.split('/').map(clean).join('/')}`;
 }
 
 interface Connection {

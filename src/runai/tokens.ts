@@ -107,7 +107,7 @@ export interface TokenService {
 export async function fetchIdToken(client: Client, { url, requestToken, audience }: TokenService): Promise<string> {
   const address = new URL(url);
   address.searchParams.set('audience', audience);
-  const operation = operationOf({ method: 'GET', url: address.href });
+  const operation = operationOf({ method: 'GET', url: address.href }, client.clean);
   const read = (json: unknown) => readIdToken(json, client.mask);
   const headers = { authorization: `Bearer ${requestToken}` };
   const answer = await client.sendElsewhere({ method: 'GET', url: address.href, headers, read }).catch((error) => {
