@@ -126,13 +126,19 @@ function explain(error: unknown, secrets: Secrets): string {
   return `The action stopped at an error of its own (${secrets.clean(what)}). Please report it, with the version of the action.`;
 }
 
+const mayExist = 'What it was creating may exist: run it again with if-exists: rotate.';
+const afterSignal: Partial<Record<Request['mode'], string>> = {
+  'create-app': mayExist,
+  'create-user': mayExist,
+  'rotate-app': 'The old client secret may no longer work: run it again to get one that does.',
+};
+
 // One turn of the event loop writes all outputs, so no signal leaves them half-written.
 function leaveOnSignal({ mode }: Request): void {
   const signals = { SIGINT: 130, SIGTERM: 143 } as const;
   for (const [signal, exitCode] of Object.entries(signals)) {
     process.once(signal, () => {
-      const mayExist = 'What it was creating may exist: run it again with if-exists: rotate.';
-      const hint = mode.startsWith('create') ? mayExist : undefined;
+      const hint = afterSignal[mode];
       leave(
         new RunaiError('interrupted', `stopped by ${signal}`, { operation: `${mode}:`, hint }).describe(),
         exitCode,

@@ -16,6 +16,7 @@ describe('whether a request is sent again, and whether it may have been carried 
     ['409', status(409), 'done'],
     ['422', status(422), 'done'],
     ['501', status(501), 'done'],
+    ['303', status(303), 'done, lost'],
     ['408', status(408), 'again, lost'],
     ['425', status(425), 'again'],
     ['429', status(429), 'again'],
@@ -62,9 +63,9 @@ describe('the pause before another attempt', () => {
   const pause = (attempts: number, more = {}) =>
     pauseBefore({ attempts, budget: 3_600_000, asked: undefined, random: 1, ...more });
 
-  it('doubles up to ten seconds', () => {
-    expect([1, 2, 3, 4, 5, 6, 20].map((attempts) => pause(attempts))).toEqual([
-      500, 1000, 2000, 4000, 8000, 10_000, 10_000,
+  it('doubles up to half a minute', () => {
+    expect([1, 2, 3, 4, 5, 6, 7, 20].map((attempts) => pause(attempts))).toEqual([
+      500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000,
     ]);
   });
 

@@ -134,8 +134,10 @@ async function listRoles(client: Client): Promise<Role[]> {
 async function ruleProblem(error: unknown, { rule, roles }: { rule: WantedRule; roles: Roles }): Promise<unknown> {
   if (!(error instanceof RunaiError)) return error;
   const name = `access rule "${rule.role} @ ${rule.scopeType}:${rule.scopeId}" could not be made: `;
-  const wrong = error.status === undefined || [400, 404, 422].includes(error.status);
-  const names = wrong && error.code !== 'unreachable' ? await roles.names() : '';
+  // Only the server's own refusal, or a name that is not in the list, is about the rule.
+  const wrong =
+    error.code === 'access-rule' || (error.code === 'rejected' && [400, 404, 422].includes(error.status ?? 0));
+  const names = wrong ? await roles.names() : '';
   const hint = wrong ? `Check the role and the scope's id.${names}` : (error.hint ?? '');
   const says = error.operation ? `${error.operation} ${error.message}` : error.message;
   return new RunaiError('access-rule', name + says, {

@@ -1,6 +1,6 @@
 import { type Application, readApplications, readClientSecret, readCreatedApplication } from './answers.ts';
 import type { Client } from './client.ts';
-import { createOnce, type IfExists } from './create.ts';
+import { createOnce, type IfExists, mayBeReset, warnIfLost } from './create.ts';
 import { RunaiError } from './errors.ts';
 import { newEffort } from './http.ts';
 
@@ -58,7 +58,9 @@ export async function rotateApplication(client: Client, key: ApplicationKey): Pr
 async function withNewSecret(client: Client, application: Application): Promise<IssuedApplication> {
   const path = `${client.endpoint('applications')}/${encodeURIComponent(application.id)}/secret`;
   const read = (json: unknown) => readClientSecret(json, client.mask);
-  return { application, clientSecret: await client.get({ method: 'POST', path, read }) };
+  const effort = newEffort();
+  const reset = () => client.get({ method: 'POST', path, read }, effort);
+  return { application, clientSecret: await warnIfLost(effort, mayBeReset, reset) };
 }
 
 /** Deletes an application. Returns it, and whether this run deleted it; undefined where there was none. */

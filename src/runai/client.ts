@@ -119,6 +119,7 @@ export class Client {
     const known = this.#found.get(family);
     const order = known ? [known] : this.#found.size > 0 && this.#isNewer() ? generations.toReversed() : generations;
     let answer: Answer<T> | undefined;
+    let page: Answer<T> | undefined;
     for (let round = 1; round <= ROUNDS; round++) {
       for (const generation of order) {
         const path = endpoints[family][generations.indexOf(generation)] as string;
@@ -130,10 +131,12 @@ export class Client {
         }
         // Something answered for the API; the work may have been done behind it.
         effort.lost ||= isPage(answer);
+        if (isPage(answer)) page = answer;
       }
       if (answer && !isPage(answer) && !effort.lost) break;
     }
-    throw this.#nothingThere(family, answer as Answer<T>);
+    // A page stands for something in between, which is more than an endpoint that is missing says.
+    throw this.#nothingThere(family, page ?? (answer as Answer<T>));
   }
 
   #isNewer(): boolean {

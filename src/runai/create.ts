@@ -29,17 +29,26 @@ export async function createOnce<Existing extends { createdAt: number | undefine
   { ifExists, create, find, renew, keep, problem }: CreateSteps<Existing, Issued>,
 ): Promise<Issued & { created: boolean }> {
   const effort = newEffort();
-  const answer = await create(effort).catch((error: unknown) => {
-    throw effort.lost ? withWarning(error) : error;
+  return warnIfLost(effort, mayExist, async () => {
+    const answer = await create(effort);
+    if (answer.body.kind === 'read') return { ...answer.body.value, created: true };
+    if (answer.status !== 409 || (ifExists === 'fail' && !effort.lost)) throw problem(answer);
+    const existing = await find();
+    if (!existing) throw problem(answer);
+    if (effort.lost && isOurs(client, { existing, effort })) return { ...(await renew(existing)), created: true };
+    // It is somebody else's, so no attempt of ours has made anything.
+    effort.lost = false;
+    if (ifExists === 'fail') throw problem(answer);
+    return { ...(ifExists === 'rotate' ? await renew(existing) : keep(existing)), created: false };
   });
-  if (answer.body.kind === 'read') return { ...answer.body.value, created: true };
-  if (answer.status !== 409 || (ifExists === 'fail' && !effort.lost)) throw problem(answer);
-  const existing = await find();
-  if (!existing) throw problem(answer);
-  if (effort.lost && isOurs(client, { existing, effort })) return { ...(await renew(existing)), created: true };
-  if (ifExists === 'fail') throw problem(answer);
-  return { ...(ifExists === 'rotate' ? await renew(existing) : keep(existing)), created: false };
 }
+
+const mayExist =
+  'An attempt may have created it all the same: run this again with if-exists: rotate to get a secret that works.';
+
+/** What to say where a reset fails after an attempt whose answer was lost. */
+export const mayBeReset =
+  'An attempt may have made a new secret all the same, and then the old one no longer works: run this again to get one that works.';
 
 function isOurs(
   client: Client,
@@ -52,12 +61,13 @@ function isOurs(
   return latest >= since;
 }
 
-function withWarning(error: unknown): unknown {
-  if (!(error instanceof RunaiError)) return error;
-  const warning =
-    'An attempt may have created it all the same: run this again with if-exists: rotate to get a secret that works.';
-  return new RunaiError(error.code, error.message, {
-    ...error.details(),
-    hint: `${warning} ${error.hint ?? ''}`.trim(),
-  });
+/** Does some work, and adds a warning to its error when an attempt may have done it without our learning of it. */
+export async function warnIfLost<T>(effort: Effort, warning: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // What was done last has already said what matters most.
+    if (!effort.lost || !(error instanceof RunaiError) || error.warning) throw error;
+    throw new RunaiError(error.code, error.message, { ...error.details(), warning });
+  }
 }

@@ -31,6 +31,8 @@ export interface ErrorDetails {
   status?: number | undefined;
   /** How often the request was sent. */
   attempts?: number | undefined;
+  /** What may have happened all the same, in a whole sentence. */
+  warning?: string | undefined;
   /** What the reader should do next: whole sentences. */
   hint?: string | undefined;
   cause?: unknown;
@@ -43,6 +45,7 @@ export class RunaiError extends Error {
   readonly operation: string | undefined;
   readonly status: number | undefined;
   readonly attempts: number | undefined;
+  readonly warning: string | undefined;
   readonly hint: string | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -51,13 +54,14 @@ export class RunaiError extends Error {
     this.operation = details.operation;
     this.status = details.status;
     this.attempts = details.attempts;
+    this.warning = details.warning;
     this.hint = details.hint;
   }
 
   /** What the error knows beside its message, to make another one of it. */
   details(): ErrorDetails {
-    const { operation, status, attempts, hint, cause } = this;
-    return { operation, status, attempts, hint, cause };
+    const { operation, status, attempts, warning, hint, cause } = this;
+    return { operation, status, attempts, warning, hint, cause };
   }
 
   /** One paragraph: the request, what happened to it, how often it was tried, what to do next. */
@@ -65,7 +69,7 @@ export class RunaiError extends Error {
     const attempts =
       this.attempts === undefined ? '' : ` (${this.attempts} ${this.attempts === 1 ? 'attempt' : 'attempts'})`;
     const subject = this.operation ? `${this.operation} ` : '';
-    const hint = this.hint ? ` ${this.hint}` : '';
-    return `${subject}${this.message.replace(/[.?]$/, '')}${attempts}.${hint}`;
+    const advice = [this.warning, this.hint].filter(Boolean).map((sentence) => ` ${sentence}`);
+    return `${subject}${this.message.replace(/[.?]$/, '')}${attempts}.${advice.join('')}`;
   }
 }

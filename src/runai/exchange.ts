@@ -2,7 +2,8 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { RunaiError } from './errors.ts';
 import type { Failure, Outcome } from './retry.ts';
 
-const BODY_LIMIT = 1024 * 1024;
+/** The list of applications comes whole: this is room for some 15,000 of them. */
+const BODY_LIMIT = 4 * 1024 * 1024;
 const redirects = new Set([301, 302, 303, 307, 308]);
 
 export interface Call<T> {
@@ -94,7 +95,7 @@ function errorBody<T>(bytes: Buffer | 'too large'): Body<T> {
 
 // The text of a JSON error quotes the body, so it goes no further than this.
 function parse(bytes: Buffer | 'too large'): { kind: 'json'; json: unknown } | { kind: 'unreadable'; why: string } {
-  if (bytes === 'too large') return { kind: 'unreadable', why: 'a body of more than 1 MiB' };
+  if (bytes === 'too large') return { kind: 'unreadable', why: 'a body of more than 4 MiB' };
   if (bytes.length === 0) return { kind: 'unreadable', why: 'an empty body' };
   try {
     return { kind: 'json', json: JSON.parse(bytes.toString('utf8')) };

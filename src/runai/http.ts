@@ -81,6 +81,7 @@ export class Transport {
    */
   async send<T>(call: Call<T>, effort: Effort = newEffort()): Promise<Answer<T>> {
     effort.startedAt ??= this.#options.clock.now();
+    let earlier: RunaiError | undefined;
     for (;;) {
       effort.attempts += 1;
       const { result, received } = await this.#attempt(call, effort);
@@ -88,7 +89,8 @@ export class Transport {
       effort.lost ||= verdict.lost;
       if ('unreadable' in result) effort.unreadable += 1;
       if ('answer' in result && !verdict.again) return { ...result.answer, attempts: effort.attempts };
-      const problem = problemOf(result, this.#place(call, effort));
+      const problem = (this.#isCutOff(result) && earlier) || problemOf(result, this.#place(call, effort));
+      earlier = problem;
       const enough = 'unreadable' in result && effort.unreadable >= UNREADABLE_LIMIT;
       if (!verdict.again || enough) throw problem;
       await this.#pause(problem, received, effort);
@@ -109,6 +111,11 @@ export class Transport {
     this.#clients.clear();
   }
 
+  // An attempt that the deadline has cut off says nothing about the cause; the one before it does.
+  #isCutOff<T>(result: Result<T>): boolean {
+    return 'failure' in result && result.failure === 'timeout' && this.#options.clock.now() >= this.#deadline;
+  }
+
   async #attempt<T>(call: Call<T>, { attempts }: Effort): Promise<{ result: Result<T>; received?: Received }> {
     const { clock, log, clean } = this.#options;
     const startedAt = clock.now();
@@ -123,8 +130,9 @@ export class Transport {
       return { result: { failure, error } };
     }
     report(received.status);
-    this.#readDate(received.headers.date);
-    return { result: interpret(call, received), received };
+    const result = interpret(call, received);
+    if (isItsOwn(result)) this.#readDate(received.headers.date);
+    return { result, received };
   }
 
   async #exchange<T>(call: Call<T>): Promise<Received> {
@@ -165,7 +173,8 @@ export class Transport {
     const { clock, budget, random } = this.#options;
     const now = clock.now();
     const header = received?.headers['retry-after'];
-    const asked = retryAfter(header, this.serverTime(now) ?? now);
+    const date = Date.parse(received?.headers.date ?? '');
+    const asked = retryAfter(header, Number.isNaN(date) ? now : date);
     const pause = pauseBefore({ attempts: effort.attempts, budget, asked, random: random() });
     if (now + pause >= this.#deadline) throw outOfTime(problem, { budget, asked });
     await clock.sleep(pause);
@@ -212,6 +221,13 @@ function openConnection(url: URL, { roots, proxy }: TransportOptions): Connectio
   const tunnel = proxy && prepareTunnel(agent, { proxy, checks });
   if (tunnel) connection.tunnel = tunnel;
   return connection;
+}
+
+/** Whether the control plane itself has answered, and not a gateway, whose clock may be another. */
+function isItsOwn<T>(result: Result<T>): boolean {
+  if (!('answer' in result) || result.answer.body.kind === 'page') return false;
+  const { again, lost } = judge(outcomeOf(result));
+  return !again && !lost;
 }
 
 function proxyFailure(refusal: ProxyRefusal): Failure {

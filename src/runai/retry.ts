@@ -29,7 +29,9 @@ export function judge(outcome: Outcome): Verdict {
     return { again: !hopeless.has(outcome.failure), lost: !neverArrived.has(outcome.failure) };
   }
   const { status, unreadable } = outcome;
-  const lost = unreadable || status === 408 || (status >= 500 && status !== 501);
+  // A redirect can be how a server says that it has done the work (RFC 9110, 15.4.4).
+  const redirect = status >= 300 && status < 400;
+  const lost = unreadable || redirect || status === 408 || (status >= 500 && status !== 501);
   return { again: unreadable || retryableStatuses.has(status), lost };
 }
 
@@ -46,7 +48,7 @@ export function retryAfter(header: string | undefined, serverNow: number): numbe
 }
 
 const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 10_000;
+const LONGEST_PAUSE = 30_000;
 
 export interface PauseOptions {
   /** How many attempts were made. */

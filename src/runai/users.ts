@@ -1,7 +1,8 @@
 import { readCreatedUser, readTemporaryPassword, readUsers, type User } from './answers.ts';
 import type { Client } from './client.ts';
-import { createOnce, type IfExists } from './create.ts';
+import { createOnce, type IfExists, mayBeReset, warnIfLost } from './create.ts';
 import { RunaiError } from './errors.ts';
+import { newEffort } from './http.ts';
 import { pages } from './pages.ts';
 
 export interface IssuedUser {
@@ -74,7 +75,9 @@ async function withNewPassword(client: Client, user: User): Promise<IssuedUser> 
   }
   const read = (json: unknown) => readTemporaryPassword(json, client.mask);
   const reset = `${path}/${encodeURIComponent(user.id)}/password`;
-  return { ...known(user), temporaryPassword: await client.get({ method: 'POST', path: reset, read }) };
+  const effort = newEffort();
+  const work = () => client.get({ method: 'POST', path: reset, read }, effort);
+  return { ...known(user), temporaryPassword: await warnIfLost(effort, mayBeReset, work) };
 }
 
 function known({ id, createdAt }: User): { id: string; createdAt: string | undefined } {
