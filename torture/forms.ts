@@ -171,7 +171,7 @@ export const kinds = {
   'slashes and signs': (random) => laced(random, ['/', '+', '=', '//', '+/'], 12),
   emoji: (random) => laced(random, emoji),
   'only emoji': (random) => text(random, 12, emoji),
-  invisible: (random) => laced(random, ['\u200b', '\u202e', '\u00ad', '\u0085', '\u001b[31m', '\ufeff']),
+  invisible: (random) => laced(random, ['\u2028', '\u200b', '\u202e', '\u00ad', '\u0085', '\u001b[31m', '\ufeff']),
   '4,096 characters': (random) => text(random, 4096, letters + specials),
   JSON: (random) =>
     JSON.stringify({ [text(random, 7)]: text(random, 9), [text(random, 6)]: [`"${text(random, 5)}"`, '\\'] }),

@@ -439,7 +439,7 @@ interface Evidence {
 
 function judge(one: Case, { step, given, others, simulator }: Evidence): Verdict {
   const secrets = [...new Set([...given, ...others])].filter(Boolean);
-  const leaks = leaksOf(step, secrets);
+  const leaks = leaksOf(step, { secrets, serverNamed: one.wrong?.style.startsWith('ids ') ? serverNamed : [] });
   const used = simulator.requests.flatMap(({ headers }) => String(headers['authorization'] ?? '').slice(7) || []);
   // A token of the simulator's own stands in for the one that the step used.
   const bearers = one.issued || ways[one.way].asks[0] !== 'grant' ? [] : used;
@@ -452,12 +452,18 @@ function judge(one: Case, { step, given, others, simulator }: Evidence): Verdict
   return { case: one, problems, leaks: leaks.length, hung: step.hung };
 }
 
+/**
+ * An id is what the control plane says it is: to refuse one that holds a secret would lose the secret that came with
+ * it. The runner masks such an output, and drops it between jobs.
+ */
+const serverNamed = ['app-id', 'app-name', 'client-id', 'user-id', 'created-at'];
+
 /** Everything that a step leaves behind in plain sight, by its name. */
-function visible(step: StepResult): Record<string, string[]> {
+function visible(step: StepResult, left: readonly string[]): Record<string, string[]> {
   // As a runner reads it: in a command, %25 stands for a percent sign.
   const shown = step.log.filter(({ command }) => command !== 'add-mask').map(({ text }) => text);
   const summary = step.summary.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
-  const plain = Object.entries(step.outputs).filter(([name]) => !secretOutputs.includes(name));
+  const plain = Object.entries(step.outputs).filter(([name]) => ![...secretOutputs, ...left].includes(name));
   return {
     stdout: shown,
     stderr: [step.stderr],
@@ -467,8 +473,11 @@ function visible(step: StepResult): Record<string, string[]> {
   };
 }
 
-function leaksOf(step: StepResult, secrets: readonly string[]): string[] {
-  return Object.entries(visible(step)).flatMap(([place, texts]) => {
+function leaksOf(
+  step: StepResult,
+  { secrets, serverNamed: left }: { secrets: readonly string[]; serverNamed: readonly string[] },
+): string[] {
+  return Object.entries(visible(step, left)).flatMap(([place, texts]) => {
     if (texts.join('') === '') return [];
     const haystack = new Haystack(texts);
     return secrets.flatMap((secret) => {
