@@ -140,11 +140,19 @@ function ownInputs(reader: InputReader, mode: Mode): ModeInputs {
   }
 }
 
+const URL_LIMIT = 2048;
+const PROBLEM_LIMIT = 20;
+
 function tooBad(problems: string[], mode: Mode | undefined): RunaiError {
   const operation = mode && `${mode}:`;
   if (problems.length === 1)
     return new RunaiError('inputs', `there is a problem with the inputs: ${problems[0]}`, { operation });
-  const list = problems.map((problem) => `\n- ${problem}`).join('');
+  const more = problems.length > PROBLEM_LIMIT ? `\n- and ${problems.length - PROBLEM_LIMIT} more` : '';
+  const list =
+    problems
+      .slice(0, PROBLEM_LIMIT)
+      .map((problem) => `\n- ${problem}`)
+      .join('') + more;
   return new RunaiError('inputs', `there are ${problems.length} problems with the inputs:${list}`, { operation });
 }
 
@@ -180,13 +188,12 @@ class InputReader {
         `url is missing: it is the address of the control plane, such as https://acme.run.ai. ${secretsHint}`,
       );
     // The value is not quoted: it may hold a password.
-    if (!URL.canParse(value) || !/^https?:\/\//i.test(value)) {
+    if (value.length > URL_LIMIT || !URL.canParse(value) || !/^https?:\/\//i.test(value)) {
       return this.#report('url is not a URL: write it in full, such as https://console.example.com');
     }
     const url = new URL(value);
     this.#source.mask(url.password);
-    if (url.protocol === 'http:' && !isLoopback(url.hostname))
-      this.#report('url must begin with https://: plain http would send the secrets unencrypted');
+    if (!isSafeUrl(value)) this.#report('url must begin with https://: plain http would send the secrets unencrypted');
     if (url.username || url.password)
       this.#report('url must not hold a user name or password: there are inputs for them');
     if (url.search || url.hash || /[?#]/.test(value)) this.#report('url must not hold a query (?) or a fragment (#)');
@@ -341,7 +348,7 @@ class InputReader {
     const { ACTIONS_ID_TOKEN_REQUEST_URL: url = '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken = '' } =
       this.#source.env;
     this.#source.mask(requestToken);
-    if (!requestToken || !URL.canParse(url))
+    if (!requestToken || !isSafeUrl(url))
       this.#report(
         'oidc-audience: GitHub offers this job no OIDC token; give the job permissions: id-token: write (runs from forks cannot have it)',
       );
@@ -380,6 +387,13 @@ class InputReader {
   #quote(value: string): string {
     return `"${this.#source.clean(oneLine(value).slice(0, 80))}"`;
   }
+}
+
+/** Whether a secret may be sent there. */
+function isSafeUrl(address: string): boolean {
+  if (!URL.canParse(address)) return false;
+  const { protocol, hostname } = new URL(address);
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
 }
 
 /** Hosts that never leave the machine, where plain http is harmless. */

@@ -33,6 +33,9 @@ export async function run(): Promise<void> {
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error) => leave(explain(error, secrets), 1));
   }
+  // A promise that never settles would let the process end without a word.
+  const stranded = () => leave(explain(new Error('it came to no end'), secrets), 1);
+  process.once('beforeExit', stranded);
   try {
     const request = readRequest(secrets);
     leaveOnSignal(request);
@@ -42,6 +45,8 @@ export async function run(): Promise<void> {
     process.exitCode = core.ExitCode.Success;
   } catch (error) {
     core.setFailed(explain(error, secrets));
+  } finally {
+    process.off('beforeExit', stranded);
   }
 }
 
@@ -56,9 +61,12 @@ function readRequest(secrets: Secrets): Request {
   });
 }
 
-/** The text of a regular file: reading from anything else, a pipe for instance, could wait for ever. */
+const FILE_LIMIT = 4 * 1024 * 1024;
+
+/** The text of a regular file that says how large it is: reading from anything else, a pipe for instance, could wait for ever. */
 function readFile(path: string): string {
-  if (!statSync(path).isFile()) throw new Error('not a file');
+  const stats = statSync(path);
+  if (!stats.isFile() || stats.size === 0 || stats.size > FILE_LIMIT) throw new Error('not a file of certificates');
   return readFileSync(path, 'utf8');
 }
 
@@ -70,6 +78,7 @@ async function carryOut(request: Request, { mask, clean }: Secrets): Promise<voi
     clock: systemClock,
     random: Math.random,
     log,
+    mask,
     clean,
     proxy,
     ...(request.roots && { roots: request.roots }),

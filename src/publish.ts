@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import * as core from '@actions/core';
 import { RunaiError } from './runai/errors.ts';
 
@@ -27,6 +27,7 @@ export function publish({ secrets = {}, values = {} }: Results, mask: (secret: s
 export function checkOutputFile(path: string | undefined): void {
   try {
     accessSync(path ?? '', constants.W_OK);
+    if (!statSync(path ?? '').isFile()) throw new Error('not a file');
   } catch {
     throw new RunaiError('runner', 'The file that GITHUB_OUTPUT names is missing or cannot be written', {
       hint: 'The outputs would be lost, so nothing was requested. This action runs as a step of a workflow, on a runner that sets GITHUB_OUTPUT.',

@@ -1,3 +1,4 @@
+import { type Needle, needleOf } from './redact.ts';
 import { cleanText, maskForms } from './text.ts';
 
 /** The secrets of this run: each is masked the moment it is known, and hidden in whatever a server says. */
@@ -9,17 +10,23 @@ export interface Secrets {
 }
 
 export function createSecrets(setSecret: (form: string) => void): Secrets {
-  const known = new Set<string>();
+  // Most runs never have to search a text for a secret, so that is prepared only when one does.
+  const needles = new Map<string, Needle | undefined>();
   const masked = new Set<string>();
+  const prepared = (secret: string): Needle => {
+    const needle = needles.get(secret) ?? needleOf(secret);
+    needles.set(secret, needle);
+    return needle;
+  };
   return {
     mask(secret) {
-      if (secret === '') return;
-      known.add(secret);
+      if (secret.trim() === '') return;
+      if (!needles.has(secret)) needles.set(secret, undefined);
       for (const form of maskForms(secret)) {
         if (!masked.has(form)) setSecret(form);
         masked.add(form);
       }
     },
-    clean: (text) => cleanText(text, known),
+    clean: (text) => cleanText(text, [...needles.keys()].map(prepared)),
   };
 }

@@ -59,7 +59,7 @@ export function clientFor(
   const write = (text: string) => log.push(text);
   const logger = { debug: write, info: write, notice: write, warning: write };
   const { mask, clean } = createSecrets((form) => masks.push(form));
-  const transport = new Transport({ budget, clock, random: () => 1, log: logger, clean, ...more });
+  const transport = new Transport({ budget, clock, random: () => 1, log: logger, mask, clean, ...more });
   const client = new Client({ baseUrl, transport, log: logger, mask, clean, now: clock.now });
   return {
     client,

@@ -16,27 +16,27 @@ describe('whether a request is sent again, and whether it may have been carried 
     ['409', status(409), 'done'],
     ['422', status(422), 'done'],
     ['501', status(501), 'done'],
-    ['303', status(303), 'done, lost'],
-    ['408', status(408), 'again, lost'],
+    ['303', status(303), 'done, lost by-now'],
+    ['408', status(408), 'again, lost at-any-time'],
     ['425', status(425), 'again'],
     ['429', status(429), 'again'],
-    ['500', status(500), 'again, lost'],
-    ['502', status(502), 'again, lost'],
-    ['503', status(503), 'again, lost'],
-    ['504', status(504), 'again, lost'],
-    ['a 201 that cannot be used', { status: 201, unreadable: true }, 'again, lost'],
+    ['500', status(500), 'again, lost by-now'],
+    ['502', status(502), 'again, lost by-now'],
+    ['503', status(503), 'again, lost by-now'],
+    ['504', status(504), 'again, lost at-any-time'],
+    ['a 201 that cannot be used', { status: 201, unreadable: true }, 'again, lost by-now'],
     ['refused', failure('refused'), 'again'],
     ['unknown host', failure('unknown-host'), 'again'],
     ['no route', failure('no-route'), 'again'],
-    ['reset', failure('reset'), 'again, lost'],
-    ['time-out', failure('timeout'), 'again, lost'],
-    ['not HTTP', failure('protocol'), 'again, lost'],
-    ['broken TLS', failure('tls'), 'again, lost'],
+    ['reset', failure('reset'), 'again, lost at-any-time'],
+    ['time-out', failure('timeout'), 'again, lost at-any-time'],
+    ['not HTTP', failure('protocol'), 'again, lost at-any-time'],
+    ['broken TLS', failure('tls'), 'again'],
     ['untrusted certificate', failure('certificate'), 'done'],
     ['refused by the proxy', failure('proxy-refused'), 'done'],
   ])('%s', (_name, outcome, expected) => {
     const { again, lost } = judge(outcome);
-    expect([again ? 'again' : 'done', ...(lost ? ['lost'] : [])].join(', ')).toBe(expected);
+    expect([again ? 'again' : 'done', ...(lost ? [`lost ${lost}`] : [])].join(', ')).toBe(expected);
   });
 });
 

@@ -2,6 +2,7 @@ import { type AccessRule, type Role, readAccessRule, readAccessRules, readRoles 
 import type { Client } from './client.ts';
 import { RunaiError } from './errors.ts';
 import { LostAnswer, newEffort } from './http.ts';
+import { foldCase } from './names.ts';
 import { collect, pages } from './pages.ts';
 
 export const scopeTypes = ['system', 'tenant', 'cluster', 'department', 'project'] as const;
@@ -43,7 +44,7 @@ export async function grantAccess(client: Client, subject: Subject, wanted: Want
       existing.push(rule);
       made += 1;
     } catch (error) {
-      throw await ruleProblem(error, { rule: { role, ...scope }, roles });
+      throw await ruleProblem(error, { rule: { role, ...scope }, roles, clean: client.clean });
     }
   }
   return made;
@@ -79,7 +80,9 @@ async function rulesOf(client: Client, subject: Subject): Promise<AccessRule[]> 
     return { items: page.rules, last: offset + page.rules.length >= page.total };
   });
   const found = await collect(list);
-  return found.filter((rule) => rule.subjectId === subject.id && kinds.includes(rule.subjectType));
+  // Addresses are the same in any case, client ids are not.
+  const same = (id: string) => (subject.kind === 'user' ? foldCase(id) === foldCase(subject.id) : id === subject.id);
+  return found.filter((rule) => same(rule.subjectId) && kinds.includes(rule.subjectType));
 }
 
 function includes(rules: AccessRule[], wanted: AccessRule): boolean {
@@ -88,6 +91,9 @@ function includes(rules: AccessRule[], wanted: AccessRule): boolean {
       roleId === wanted.roleId && scopeType === wanted.scopeType && scopeId === wanted.scopeId,
   );
 }
+
+/** How many roles an error names. */
+const ROLES_SHOWN = 40;
 
 /** The roles of the tenant, asked for when the first name needs them. */
 class Roles {
@@ -99,9 +105,11 @@ class Roles {
   }
 
   async idOf(role: string): Promise<number> {
-    if (/^\d+$/.test(role)) return Number(role);
-    const found = (await this.all()).find(({ name }) => name.toLowerCase() === role.toLowerCase());
-    if (found) return found.id;
+    if (/^\d{1,15}$/.test(role)) return Number(role);
+    const alike = (await this.all()).filter(({ name }) => foldCase(name) === foldCase(role));
+    const found = alike.find(({ name }) => name === role) ?? alike[0];
+    if (found && (alike.length === 1 || found.name === role)) return found.id;
+    if (found) throw new RunaiError('access-rule', `there are several roles of the name ${this.#client.clean(role)}`);
     throw new RunaiError('access-rule', `there is no role of the name ${this.#client.clean(role)}`);
   }
 
@@ -114,7 +122,9 @@ class Roles {
   async names(): Promise<string> {
     const roles = await this.all().catch(() => []);
     if (roles.length === 0) return '';
-    return ` Roles here: ${roles.map(({ name }) => this.#client.clean(name)).join(', ')}.`;
+    const more = roles.length > ROLES_SHOWN ? `, and ${roles.length - ROLES_SHOWN} more` : '';
+    const names = roles.slice(0, ROLES_SHOWN).map(({ name }) => this.#client.clean(name));
+    return ` Roles here: ${names.join(', ')}${more}.`;
   }
 }
 
@@ -131,9 +141,12 @@ async function listRoles(client: Client): Promise<Role[]> {
   return collect(list);
 }
 
-async function ruleProblem(error: unknown, { rule, roles }: { rule: WantedRule; roles: Roles }): Promise<unknown> {
+async function ruleProblem(
+  error: unknown,
+  { rule, roles, clean }: { rule: WantedRule; roles: Roles; clean: (text: string) => string },
+): Promise<unknown> {
   if (!(error instanceof RunaiError)) return error;
-  const name = `access rule "${rule.role} @ ${rule.scopeType}:${rule.scopeId}" could not be made: `;
+  const name = `access rule "${clean(`${rule.role} @ ${rule.scopeType}:${rule.scopeId}`)}" could not be made: `;
   // Only the server's own refusal, or a name that is not in the list, is about the rule.
   const wrong =
     error.code === 'access-rule' || (error.code === 'rejected' && [400, 404, 422].includes(error.status ?? 0));

@@ -3,7 +3,6 @@ import { RunaiError } from './errors.ts';
 /** One small check for each shape of answer. Each throws where a promised field is missing or of the wrong type. */
 
 type Fields = Record<string, unknown>;
-type Mask = (secret: string) => void;
 
 export interface Tokens {
   accessToken: string;
@@ -52,30 +51,30 @@ export interface AccessRule {
 }
 
 /** Both generations: `accessToken` of `/api/v1/token`, `access_token` of `/api/v2/token`. */
-export function readTokens(json: unknown, mask: Mask): Tokens {
+export function readTokens(json: unknown): Tokens {
   const fields = object(json);
   const [idToken, refreshToken, externalToken] = ['id', 'refresh', 'external'].map(
     (kind) => optionalText(fields, `${kind}Token`) ?? optionalText(fields, `${kind}_token`),
   );
-  const accessToken =
-    optionalText(fields, 'accessToken') ?? text(fields, 'access_token', 'accessToken or access_token');
-  for (const token of [accessToken, idToken, refreshToken, externalToken]) if (token) mask(token);
+  const accessToken = optionalText(fields, 'accessToken') ?? optionalText(fields, 'access_token') ?? '';
+  // A header must be able to carry it.
+  if (!/^[\x21-\x7e]{1,65536}$/.test(accessToken)) throw missing('accessToken or access_token');
   const expiresIn = [fields['expiresIn'], fields['expires_in']].find(isLifetime);
   return { accessToken, idToken, refreshToken, externalToken, expiresIn };
 }
 
-/** The answer to a create: `secret` of `/api/v1/apps`, `clientSecret` of `/api/v1/service-accounts`. */
-export function readCreatedApplication(json: unknown, mask: Mask): { application: Application; clientSecret: string } {
-  const clientSecret = readClientSecret(json, mask);
-  return { application: readApplication(json), clientSecret };
+/** The answer to creating an application of the given name: `secret` of `/api/v1/apps`, `clientSecret` of `/api/v1/service-accounts`. */
+export function readCreatedApplication(
+  json: unknown,
+  name: string,
+): { application: Application; clientSecret: string } {
+  return { application: readApplication({ ...object(json), name }), clientSecret: readClientSecret(json) };
 }
 
 /** The answer to a secret reset, in both generations. */
-export function readClientSecret(json: unknown, mask: Mask): string {
+export function readClientSecret(json: unknown): string {
   const fields = object(json);
-  const secret = optionalText(fields, 'clientSecret') ?? text(fields, 'secret', 'secret or clientSecret');
-  mask(secret);
-  return secret;
+  return optionalText(fields, 'clientSecret') ?? text(fields, 'secret', 'secret or clientSecret');
 }
 
 export function readApplications(json: unknown): Application[] {
@@ -85,30 +84,32 @@ export function readApplications(json: unknown): Application[] {
 // clientId may be missing; then it equals the name (Run:ai 2.20 to 2.24, create application).
 function readApplication(json: unknown): Application {
   const fields = object(json);
-  const name = text(fields, 'name');
-  return { id: text(fields, 'id'), name, clientId: optionalText(fields, 'clientId') ?? name, createdAt: time(fields) };
+  const name = label(fields, 'name');
+  const clientId = fields['clientId'] ? id(fields, 'clientId') : name;
+  return { id: id(fields), name, clientId, createdAt: time(fields) };
 }
 
 /** Both answers in use: `{id, username, tempPassword}`, and the `{id, email, createdAt}` of NVIDIA's guide. */
-export function readCreatedUser(json: unknown, mask: Mask): CreatedUser {
+export function readCreatedUser(json: unknown): CreatedUser {
   const fields = object(json);
-  const temporaryPassword = optionalText(fields, 'tempPassword');
-  if (temporaryPassword) mask(temporaryPassword);
-  return { id: text(fields, 'id'), createdAt: optionalText(fields, 'createdAt'), temporaryPassword };
+  const createdAt = optionalText(fields, 'createdAt');
+  return {
+    id: id(fields),
+    createdAt: createdAt && isoTime.test(createdAt) ? createdAt : undefined,
+    temporaryPassword: optionalText(fields, 'tempPassword'),
+  };
 }
 
-export function readTemporaryPassword(json: unknown, mask: Mask): string {
-  const password = text(object(json), 'tempPassword');
-  mask(password);
-  return password;
+export function readTemporaryPassword(json: unknown): string {
+  return text(object(json), 'tempPassword');
 }
 
 export function readUsers(json: unknown): User[] {
   return array(json).map((item) => {
     const fields = object(item);
     return {
-      id: text(fields, 'id'),
-      username: text(fields, 'username'),
+      id: id(fields),
+      username: label(fields, 'username'),
       isLocal: fields['isLocal'] !== false,
       createdAt: time(fields),
     };
@@ -124,7 +125,7 @@ export function readRoles(json: unknown): { roles: Role[]; last: boolean } {
 
 function readRole(json: unknown): Role {
   const fields = object(json);
-  return { id: integer(fields, 'id'), name: text(fields, 'name') };
+  return { id: integer(fields, 'id'), name: label(fields, 'name') };
 }
 
 export function readAccessRules(json: unknown): { rules: AccessRule[]; total: number } {
@@ -140,7 +141,7 @@ export function readAccessRule(json: unknown): AccessRule {
 }
 
 /** The answer of GitHub's token service. */
-export function readIdToken(json: unknown, mask: Mask): string {
+export function readIdToken(json: unknown, mask: (secret: string) => void): string {
   const token = text(object(json), 'value');
   mask(token);
   return token;
@@ -176,6 +177,13 @@ function text(fields: Fields, name: string, label = name): string {
   throw missing(label);
 }
 
+/** A name that people read. */
+function label(fields: Fields, name: string): string {
+  const value = text(fields, name);
+  if (value.length <= 1024 && !/\p{Cc}/u.test(value)) return value;
+  throw missing(name);
+}
+
 function optionalText(fields: Fields, name: string): string | undefined {
   const value = fields[name];
   return typeof value === 'string' && value !== '' ? value : undefined;
@@ -191,9 +199,20 @@ function isLifetime(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0 && (value as number) < 1e9;
 }
 
+// RFC 3339, with a zone: a time without one would be read by the clock of this machine.
+const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+
 function time(fields: Fields): number | undefined {
-  const value = Date.parse(optionalText(fields, 'createdAt') ?? '');
+  const text = optionalText(fields, 'createdAt') ?? '';
+  const value = isoTime.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(value) ? undefined : value;
+}
+
+/** An id becomes an output and part of a path: it must be one word, and no step to another folder. */
+function id(fields: Fields, name = 'id'): string {
+  const value = text(fields, name);
+  if (/^[\x21-\x7e]{1,255}$/.test(value) && !/^\.\.?$/.test(value)) return value;
+  throw missing(name);
 }
 
 function missing(what: string): RunaiError {

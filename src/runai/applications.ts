@@ -24,7 +24,7 @@ export function createApplication(
   client: Client,
   { name, ifExists }: { name: string; ifExists: IfExists },
 ): Promise<IssuedApplication & { created: boolean }> {
-  const read = (json: unknown): IssuedApplication => readCreatedApplication(json, client.mask);
+  const read = (json: unknown): IssuedApplication => readCreatedApplication(json, name);
   const call = { method: 'POST' as const, json: { name }, read };
   return createOnce<Application, IssuedApplication>(client, {
     ifExists,
@@ -57,9 +57,8 @@ export async function rotateApplication(client: Client, key: ApplicationKey): Pr
 // A reset whose answer was lost is sent again: the last secret is the valid one.
 async function withNewSecret(client: Client, application: Application): Promise<IssuedApplication> {
   const path = `${client.endpoint('applications')}/${encodeURIComponent(application.id)}/secret`;
-  const read = (json: unknown) => readClientSecret(json, client.mask);
   const effort = newEffort();
-  const reset = () => client.get({ method: 'POST', path, read }, effort);
+  const reset = () => client.get({ method: 'POST', path, read: readClientSecret }, effort);
   return { application, clientSecret: await warnIfLost(effort, mayBeReset, reset) };
 }
 
@@ -75,7 +74,7 @@ export async function deleteApplication(
   const answer = await client.send({ method: 'DELETE', path }, effort);
   if (answer.status >= 200 && answer.status < 300) return { application, deleted: true };
   // Gone after a lost answer: that was us. Gone without one: somebody was faster.
-  if (answer.status === 404) return { application, deleted: effort.lost };
+  if (answer.status === 404) return { application, deleted: effort.lost.length > 0 };
   throw client.problem(answer, { method: 'DELETE', path });
 }
 

@@ -78,7 +78,7 @@ export class Client {
     return endpoints[family][generations.indexOf(this.#found.get(family) ?? 'older')] as string;
   }
 
-  serverTime(ours: number): number | undefined {
+  serverTime(ours: number): { earliest: number; latest: number } | undefined {
     return this.#transport.serverTime(ours);
   }
 
@@ -129,11 +129,9 @@ export class Client {
           this.#found.set(family, generation);
           return answer;
         }
-        // Something answered for the API; the work may have been done behind it.
-        effort.lost ||= isPage(answer);
         if (isPage(answer)) page = answer;
       }
-      if (answer && !isPage(answer) && !effort.lost) break;
+      if (!page) break;
     }
     // A page stands for something in between, which is more than an endpoint that is missing says.
     throw this.#nothingThere(family, page ?? (answer as Answer<T>));

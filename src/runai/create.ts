@@ -20,9 +20,9 @@ export interface CreateSteps<Existing, Issued> {
 }
 
 /**
- * Creates something once. A conflict that follows a lost answer is this run's own work when the existing thing is not
- * older, by the server's own clock, than the run's first attempt: then it gets a new secret, since the first one is
- * lost. Any other conflict points at somebody else's work, and goes by `ifExists`.
+ * Creates something once. A conflict that follows a lost answer is this run's own work when the existing thing was made,
+ * by the server's own clock, at a time when the lost attempt can have made it: then it gets a new secret, since the
+ * first one is lost. Any other conflict points at somebody else's work, and goes by `ifExists`.
  */
 export async function createOnce<Existing extends { createdAt: number | undefined }, Issued>(
   client: Client,
@@ -32,12 +32,12 @@ export async function createOnce<Existing extends { createdAt: number | undefine
   return warnIfLost(effort, mayExist, async () => {
     const answer = await create(effort);
     if (answer.body.kind === 'read') return { ...answer.body.value, created: true };
-    if (answer.status !== 409 || (ifExists === 'fail' && !effort.lost)) throw problem(answer);
+    if (answer.status !== 409 || (ifExists === 'fail' && effort.lost.length === 0)) throw problem(answer);
     const existing = await find();
     if (!existing) throw problem(answer);
-    if (effort.lost && isOurs(client, { existing, effort })) return { ...(await renew(existing)), created: true };
+    if (isOurs(client, { existing, effort })) return { ...(await renew(existing)), created: true };
     // It is somebody else's, so no attempt of ours has made anything.
-    effort.lost = false;
+    effort.lost = [];
     if (ifExists === 'fail') throw problem(answer);
     return { ...(ifExists === 'rotate' ? await renew(existing) : keep(existing)), created: false };
   });
@@ -50,15 +50,18 @@ const mayExist =
 export const mayBeReset =
   'An attempt may have made a new secret all the same, and then the old one no longer works: run this again to get one that works.';
 
+/** Whether the thing was made while one of our lost attempts can have made it. */
 function isOurs(
   client: Client,
-  { existing, effort }: { existing: { createdAt: number | undefined }; effort: Effort },
+  { existing: { createdAt }, effort }: { existing: { createdAt: number | undefined }; effort: Effort },
 ): boolean {
-  const since = client.serverTime(effort.startedAt ?? client.now());
-  if (since === undefined || existing.createdAt === undefined) return false;
+  if (createdAt === undefined) return false;
   // A time without a fraction may have been cut to the second.
-  const latest = existing.createdAt % 1000 === 0 ? existing.createdAt + 999 : existing.createdAt;
-  return latest >= since;
+  const atLatest = createdAt % 1000 === 0 ? createdAt + 999 : createdAt;
+  return effort.lost.some(({ from, to }) => {
+    const [begin, end] = [client.serverTime(from), client.serverTime(to ?? client.now())];
+    return begin !== undefined && end !== undefined && atLatest >= begin.earliest && createdAt <= end.latest;
+  });
 }
 
 /** Does some work, and adds a warning to its error when an attempt may have done it without our learning of it. */
@@ -67,7 +70,7 @@ export async function warnIfLost<T>(effort: Effort, warning: string, work: () =>
     return await work();
   } catch (error) {
     // What was done last has already said what matters most.
-    if (!effort.lost || !(error instanceof RunaiError) || error.warning) throw error;
+    if (effort.lost.length === 0 || !(error instanceof RunaiError) || error.warning) throw error;
     throw new RunaiError(error.code, error.message, { ...error.details(), warning });
   }
 }

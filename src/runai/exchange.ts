@@ -4,6 +4,8 @@ import type { Failure, Outcome } from './retry.ts';
 
 /** The list of applications comes whole: this is room for some 15,000 of them. */
 const BODY_LIMIT = 4 * 1024 * 1024;
+type Mask = (secret: string) => void;
+
 const redirects = new Set([301, 302, 303, 307, 308]);
 
 export interface Call<T> {
@@ -47,6 +49,11 @@ export type Result<T> =
 /** What aborting a request rejects with, so that it reads like Node's own. */
 export const outOfPatience = () => Object.assign(new Error('out of time'), { code: 'ABORT_ERR' });
 
+/** Rejects when the signal is given. */
+export function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+}
+
 /** Reads a body to its end. Rejects where it breaks off, which the library's own method waits out for ever. */
 export function readBody(message: IncomingMessage, signal: AbortSignal): Promise<Buffer | 'too large'> {
   return new Promise((resolve, reject) => {
@@ -67,10 +74,10 @@ export function readBody(message: IncomingMessage, signal: AbortSignal): Promise
 }
 
 /** What was received, as the call wants it. */
-export function interpret<T>(call: Call<T>, { status, headers, bytes }: Received): Result<T> {
+export function interpret<T>(call: Call<T>, { status, headers, bytes }: Received, mask: Mask): Result<T> {
   if (redirects.has(status)) return { redirect: headers.location ?? '', status };
-  if (status < 200 || status > 299) return { answer: { status, body: errorBody(bytes) } };
-  const body = parse(bytes);
+  if (status < 200 || status > 299) return { answer: { status, body: errorBody(bytes, mask) } };
+  const body = parse(bytes, mask);
   const isPage = body.kind === 'unreadable' && (/html/i.test(headers['content-type'] ?? '') || looksLikePage(bytes));
   if (isPage && call.probe) return { answer: { status, body: { kind: 'page' } } };
   if (isPage) return { unreadable: 'a web page', status };
@@ -88,17 +95,21 @@ function looksLikePage(bytes: Buffer | 'too large'): boolean {
   return bytes !== 'too large' && /^\s*</.test(bytes.toString('utf8', 0, 64));
 }
 
-function errorBody<T>(bytes: Buffer | 'too large'): Body<T> {
-  const body = parse(bytes);
+function errorBody<T>(bytes: Buffer | 'too large', mask: Mask): Body<T> {
+  const body = parse(bytes, mask);
   return body.kind === 'json' ? body : { kind: looksLikePage(bytes) ? 'page' : 'empty' };
 }
 
 // The text of a JSON error quotes the body, so it goes no further than this.
-function parse(bytes: Buffer | 'too large'): { kind: 'json'; json: unknown } | { kind: 'unreadable'; why: string } {
+type Parsed = { kind: 'json'; json: unknown } | { kind: 'unreadable'; why: string };
+
+function parse(bytes: Buffer | 'too large', mask: Mask): Parsed {
   if (bytes === 'too large') return { kind: 'unreadable', why: 'a body of more than 4 MiB' };
   if (bytes.length === 0) return { kind: 'unreadable', why: 'an empty body' };
   try {
-    return { kind: 'json', json: JSON.parse(bytes.toString('utf8')) };
+    const json: unknown = JSON.parse(bytes.toString('utf8'));
+    maskSecrets(json, mask);
+    return { kind: 'json', json };
   } catch {
     return { kind: 'unreadable', why: 'a body that is not JSON' };
   }
@@ -108,4 +119,18 @@ export function outcomeOf<T>(result: Result<T>): Outcome {
   if ('failure' in result) return { failure: result.failure };
   if ('answer' in result) return { status: result.answer.status, unreadable: false };
   return { status: result.status, unreadable: 'unreadable' in result };
+}
+
+const secretName = /(token|secret|password)$/i;
+
+/** Masks whatever bears the name of a secret, in any answer: before it is read, and before anything is said of it. */
+function maskSecrets(json: unknown, mask: Mask): void {
+  const rest: unknown[] = [json];
+  for (let value = rest.pop(); value !== undefined; value = rest.pop()) {
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [name, field] of Object.entries(value)) {
+      if (typeof field === 'string' && secretName.test(name)) mask(field);
+      else if (typeof field === 'object' && field !== null) rest.push(field);
+    }
+  }
 }

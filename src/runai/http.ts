@@ -12,6 +12,7 @@ import {
   type Received,
   type Result,
   readBody,
+  whenAborted,
 } from './exchange.ts';
 import { classify } from './failures.ts';
 import { outOfTime, type Place, problemOf } from './problems.ts';
@@ -32,14 +33,18 @@ export interface Log {
 /** What is known about all the attempts at one piece of work, over every path that was tried for it. */
 export interface Effort {
   attempts: number;
-  /** An attempt may have done the work without its answer reaching us. */
-  lost: boolean;
   unreadable: number;
-  /** When the first attempt was made, by our own clock. */
-  startedAt: number | undefined;
+  /** The attempts that may have done the work without their answer reaching us. */
+  lost: LostAttempt[];
 }
 
-export const newEffort = (): Effort => ({ attempts: 0, lost: false, unreadable: 0, startedAt: undefined });
+/** When the work may have been done, by our own clock: without an end where it may be done only later. */
+export interface LostAttempt {
+  from: number;
+  to: number | undefined;
+}
+
+export const newEffort = (): Effort => ({ attempts: 0, unreadable: 0, lost: [] });
 
 /** The answer to a call marked `once` was lost; the pause before another attempt is already over. */
 export class LostAnswer extends Error {}
@@ -50,6 +55,8 @@ export interface TransportOptions {
   clock: Clock;
   random: () => number;
   log: Log;
+  /** Masks a secret, before anything else is done with it. */
+  mask: (secret: string) => void;
   /** Makes a server's text fit to be logged. */
   clean: (text: string) => string;
   /** Certificates (PEM) to trust in addition to the runner's own roots. */
@@ -67,7 +74,8 @@ export class Transport {
   readonly #options: TransportOptions;
   readonly #deadline: number;
   readonly #clients = new Map<string, Connection>();
-  #clockLead = Number.NEGATIVE_INFINITY;
+  /** How far the server's clock is ahead of ours. */
+  #clockLead = { least: -Infinity, most: Infinity };
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -80,13 +88,14 @@ export class Transport {
    * @throws LostAnswer for a call marked `once`
    */
   async send<T>(call: Call<T>, effort: Effort = newEffort()): Promise<Answer<T>> {
-    effort.startedAt ??= this.#options.clock.now();
     let earlier: RunaiError | undefined;
     for (;;) {
       effort.attempts += 1;
+      const from = this.#options.clock.now();
       const { result, received } = await this.#attempt(call, effort);
       const verdict = judge(outcomeOf(result));
-      effort.lost ||= verdict.lost;
+      const to = verdict.lost === 'at-any-time' ? undefined : this.#options.clock.now();
+      if (verdict.lost || isPage(result)) effort.lost.push({ from, to });
       if ('unreadable' in result) effort.unreadable += 1;
       if ('answer' in result && !verdict.again) return { ...result.answer, attempts: effort.attempts };
       const problem = (this.#isCutOff(result) && earlier) || problemOf(result, this.#place(call, effort));
@@ -99,11 +108,12 @@ export class Transport {
   }
 
   /**
-   * The earliest moment that the server's clock can have shown at a moment of ours, or undefined if no answer had a
-   * `Date` header. What the server did after that moment carries no earlier time.
+   * What the server's clock can have shown at a moment of ours, or undefined if no answer of its own had a `Date`
+   * header.
    */
-  serverTime(ours: number): number | undefined {
-    return Number.isFinite(this.#clockLead) ? ours + this.#clockLead : undefined;
+  serverTime(ours: number): { earliest: number; latest: number } | undefined {
+    const { least, most } = this.#clockLead;
+    return least > -Infinity ? { earliest: ours + least, latest: ours + most } : undefined;
   }
 
   close(): void {
@@ -120,7 +130,9 @@ export class Transport {
     const { clock, log, clean } = this.#options;
     const startedAt = clock.now();
     const report = (outcome: string | number) =>
-      log.debug(`${operationOf(call, clean)} -> ${outcome} in ${clock.now() - startedAt} ms (attempt ${attempts})`);
+      log.debug(
+        `${operationOf(call, clean)} -> ${outcome} in ${Math.round(clock.now() - startedAt)} ms (attempt ${attempts})`,
+      );
     let received: Received;
     try {
       received = await this.#exchange(call);
@@ -130,8 +142,8 @@ export class Transport {
       return { result: { failure, error } };
     }
     report(received.status);
-    const result = interpret(call, received);
-    if (isItsOwn(result)) this.#readDate(received.headers.date);
+    const result = interpret(call, received, this.#options.mask);
+    if (isItsOwn(result)) this.#readDate(received.headers.date, startedAt);
     return { result, received };
   }
 
@@ -145,7 +157,9 @@ export class Transport {
     connection.tunnel?.watch(controller.signal);
     try {
       const headers = { accept: 'application/json', ...call.headers };
-      const { message } = await connection.client.request(call.method, call.url, call.body ?? null, headers);
+      const request = connection.client.request(call.method, call.url, call.body ?? null, headers);
+      // Node leaves a request without an end where the server answers 101 to it.
+      const { message } = await Promise.race([request, whenAborted(controller.signal)]);
       const bytes = await readBody(message, controller.signal);
       return { status: message.statusCode ?? 0, headers: message.headers, bytes };
     } catch (error) {
@@ -163,10 +177,13 @@ export class Transport {
     return connection;
   }
 
-  // The header was written before now and shows the second that had begun: the server is at least this far ahead.
-  #readDate(header: string | undefined): void {
+  // The header was written between the request and now, and shows the second that had begun.
+  #readDate(header: string | undefined, sentAt: number): void {
     const date = Date.parse(header ?? '');
-    if (!Number.isNaN(date)) this.#clockLead = Math.max(this.#clockLead, date - this.#options.clock.now());
+    if (Number.isNaN(date)) return;
+    const { least, most } = this.#clockLead;
+    const now = this.#options.clock.now();
+    this.#clockLead = { least: Math.max(least, date - now), most: Math.min(most, date + 1000 - sentAt) };
   }
 
   async #pause(problem: RunaiError, received: Received | undefined, effort: Effort): Promise<void> {
@@ -221,6 +238,11 @@ function openConnection(url: URL, { roots, proxy }: TransportOptions): Connectio
   const tunnel = proxy && prepareTunnel(agent, { proxy, checks });
   if (tunnel) connection.tunnel = tunnel;
   return connection;
+}
+
+/** Whether something else has answered in place of the control plane; the work may have been done behind it. */
+function isPage<T>(result: Result<T>): boolean {
+  return 'answer' in result && result.answer.body.kind === 'page' && result.answer.status < 300;
 }
 
 /** Whether the control plane itself has answered, and not a gateway, whose clock may be another. */

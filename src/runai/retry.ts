@@ -15,23 +15,28 @@ export type Outcome = { failure: Failure } | { status: number; unreadable: boole
 export interface Verdict {
   /** Whether the request is worth sending again. */
   again: boolean;
-  /** Whether the server may have done the work without us learning of it. */
-  lost: boolean;
+  /**
+   * Whether the server may have done the work without us learning of it: by the time of its answer, or, where
+   * something else answered or gave up, at any time after.
+   */
+  lost: false | 'by-now' | 'at-any-time';
 }
 
 const retryableStatuses = new Set([408, 425, 429, 500, 502, 503, 504]);
-const neverArrived = new Set<Failure>(['refused', 'unknown-host', 'no-route', 'certificate', 'proxy-refused']);
+const neverArrived = new Set<Failure>(['refused', 'unknown-host', 'no-route', 'tls', 'certificate', 'proxy-refused']);
+const gaveUp = new Set([408, 504]);
 const hopeless = new Set<Failure>(['certificate', 'proxy-refused']);
 
 /** What an outcome means for the request: whether to send it again, and whether it may have been carried out. */
 export function judge(outcome: Outcome): Verdict {
   if ('failure' in outcome) {
-    return { again: !hopeless.has(outcome.failure), lost: !neverArrived.has(outcome.failure) };
+    const { failure } = outcome;
+    return { again: !hopeless.has(failure), lost: neverArrived.has(failure) ? false : 'at-any-time' };
   }
   const { status, unreadable } = outcome;
   // A redirect can be how a server says that it has done the work (RFC 9110, 15.4.4).
-  const redirect = status >= 300 && status < 400;
-  const lost = unreadable || redirect || status === 408 || (status >= 500 && status !== 501);
+  const answered = unreadable || (status >= 300 && status < 400) || (status >= 500 && status !== 501);
+  const lost = gaveUp.has(status) ? 'at-any-time' : answered && 'by-now';
   return { again: unreadable || retryableStatuses.has(status), lost };
 }
 

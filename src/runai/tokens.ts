@@ -21,9 +21,8 @@ export interface Token extends Tokens {
  * @throws RunaiError `credentials` where the server does not accept them
  */
 export async function signIn(client: Client, grant: Grant): Promise<Token> {
-  const read = (json: unknown) => readTokens(json, client.mask);
   const answer = await client.onEndpoint('token', (endpoint) => {
-    return { method: 'POST', path: endpoint.path, read, ...grantBody(grant, endpoint) };
+    return { method: 'POST', path: endpoint.path, read: readTokens, ...grantBody(grant, endpoint) };
   });
   if (answer.body.kind !== 'read') throw refusal(client, { answer, grant });
   const token = withExpiry(answer.body.value, client.now());

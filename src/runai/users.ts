@@ -3,6 +3,7 @@ import type { Client } from './client.ts';
 import { createOnce, type IfExists, mayBeReset, warnIfLost } from './create.ts';
 import { RunaiError } from './errors.ts';
 import { newEffort } from './http.ts';
+import { foldCase } from './names.ts';
 import { pages } from './pages.ts';
 
 export interface IssuedUser {
@@ -36,8 +37,7 @@ export function createUser(
   { email, resetPassword, notify, ifExists }: NewUser,
 ): Promise<IssuedUser & { created: boolean }> {
   const json = { email, resetPassword, ...(notify === undefined ? {} : { notify }) };
-  const read = (answer: unknown): IssuedUser => readCreatedUser(answer, client.mask);
-  const call = { method: 'POST' as const, path, json, read };
+  const call = { method: 'POST' as const, path, json, read: readCreatedUser };
   return createOnce<User, IssuedUser>(client, {
     ifExists,
     create: (effort) => client.send(call, effort),
@@ -53,14 +53,14 @@ export function createUser(
  * it returns is compared again.
  */
 export async function findUser(client: Client, email: string): Promise<User | undefined> {
-  const wanted = email.toLowerCase();
+  const wanted = foldCase(email);
   const filter = encodeURIComponent(`username==${email}`);
   const list = pages(async (offset) => {
     const query = `?filterBy=${filter}&limit=${PAGE}&offset=${offset}`;
     return { items: await client.get({ method: 'GET', path: path + query, read: readUsers }), last: false };
   });
   for await (const users of list) {
-    const found = users.find((user) => user.username.toLowerCase() === wanted);
+    const found = users.find((user) => foldCase(user.username) === wanted);
     if (found) return found;
   }
   return undefined;
@@ -73,10 +73,9 @@ async function withNewPassword(client: Client, user: User): Promise<IssuedUser> 
       hint: 'Such a user has no password here that could be reset: use if-exists: skip.',
     });
   }
-  const read = (json: unknown) => readTemporaryPassword(json, client.mask);
   const reset = `${path}/${encodeURIComponent(user.id)}/password`;
   const effort = newEffort();
-  const work = () => client.get({ method: 'POST', path: reset, read }, effort);
+  const work = () => client.get({ method: 'POST', path: reset, read: readTemporaryPassword }, effort);
   return { ...known(user), temporaryPassword: await warnIfLost(effort, mayBeReset, work) };
 }
 
