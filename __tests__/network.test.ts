@@ -181,7 +181,7 @@ describe('what is given as ca-certificate is checked before anything is sent', (
     'a certificate that is cut off': () => [authority.cert.slice(0, 300), /holds no certificate/],
     'a file with only a private key': () => [file(authority.key), /holds no certificate/],
     'a private key as text': () => [authority.key, /holds no certificate/],
-    'an empty file': () => [file(''), /holds no certificate/],
+    'an empty file': () => [file(''), /nor the path of a file/],
     'a file that does not exist': () => [join(tmpdir(), 'no-such', 'roots.pem'), /nor the path of a file/],
     'a folder': () => [tmpdir(), /nor the path of a file/],
   };
