@@ -122,11 +122,7 @@ function inContext(error: unknown, { mode, credentials }: Request): unknown {
   const foreign = error.code === 'token-rejected' && credentials.by === 'access-token';
   const advice = ' Get a new one for access-token, with a mode: token step in the same job.';
   const hint = foreign ? `${error.hint}${advice}` : error.hint;
-  return new RunaiError(error.code, error.message, {
-    ...error.details(),
-    operation: `${mode}: ${error.operation ?? ''}`.trim(),
-    hint,
-  });
+  return error.with({ operation: `${mode}: ${error.operation ?? ''}`.trim(), hint });
 }
 
 function explain(error: unknown, secrets: Secrets): string {

@@ -82,7 +82,8 @@ function decode(original: string): Haystack {
   return withoutFiller(current);
 }
 
-const invisible = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
+const filler = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}+\\]/u;
+const utf8Characters = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}|[\s\S]/g;
 const escapes =
   /%([0-9a-f]{2})|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\u([0-9a-f]{4})|\\x([0-9a-f]{2})|\\[nrtbf]|&#x([0-9a-f]{1,6});|&#([0-9]{1,7});|&(amp|lt|gt|quot|apos);/gi;
 const entities: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
@@ -92,7 +93,7 @@ function toBytes(original: string): Haystack {
   let at = 0;
   for (const character of original) {
     const end = at + character.length;
-    if (!invisible.test(character)) append(bytes, { text: utf8(character), from: at, to: end });
+    append(bytes, { text: utf8(character), from: at, to: end });
     at = end;
   }
   return bytes;
@@ -144,7 +145,11 @@ function append(haystack: Haystack, { text, from, to }: { text: string; from: nu
 }
 
 function withoutFiller({ text, from, to }: Haystack): Haystack {
-  const kept = [...text].flatMap((byte, at) => (/[\u0000-\u0020\u007f+\\]/.test(byte) ? [] : [at]));
+  const kept: number[] = [];
+  for (const { 0: bytes, index } of text.matchAll(utf8Characters)) {
+    const character = Buffer.from(bytes, 'latin1').toString('utf8');
+    if (!filler.test(character)) for (let at = 0; at < bytes.length; at++) kept.push(index + at);
+  }
   const pick = (places: number[]) => kept.map((at) => places[at] as number);
   return { text: foldCase(kept.map((at) => text[at]).join('')), from: pick(from), to: pick(to) };
 }

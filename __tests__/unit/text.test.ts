@@ -74,6 +74,13 @@ describe('a server that quotes a secret back', () => {
     expect(shown.replace(/^You sent |, which is wrong$/g, '').replaceAll('***', '').length).toBeLessThan(20);
   });
 
+  it('shows nothing of a secret with invisible characters, however they are written', () => {
+    const odd = 'Xbusgc\u202eW27Zn6\u00advdL\u2028q';
+    for (const text of [odd, encodeURIComponent(odd), JSON.stringify(odd), odd.replace(/[^\x20-\x7e]/g, '')]) {
+      expect(redact(`<${text}>`, [odd])).toMatch(/^<"?\*\*\*"?>$/);
+    }
+  });
+
   it('keeps all that is no secret', () => {
     expect(redact('Resource with this name already exists', ['another secret', 'xyz'])).toBe(
       'Resource with this name already exists',

@@ -1,7 +1,7 @@
 import type { RequestFor } from '../inputs.ts';
 import { deleteApplication } from '../runai/applications.ts';
+import { publishApplication, summaryOf } from './application.ts';
 import type { Context } from './context.ts';
-import { publishApplication, summaryOf } from './create-app.ts';
 import { authorize } from './sign-in.ts';
 
 /** Deletes an application; one that is already gone is a success. */

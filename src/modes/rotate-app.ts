@@ -1,7 +1,7 @@
 import type { RequestFor } from '../inputs.ts';
 import { rotateApplication } from '../runai/applications.ts';
+import { publishApplication, summaryOf } from './application.ts';
 import type { Context } from './context.ts';
-import { publishApplication, summaryOf } from './create-app.ts';
 import { authorize } from './sign-in.ts';
 
 /** Gives an existing application a new client secret; the old one stops working at once. */

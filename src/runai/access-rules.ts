@@ -76,7 +76,7 @@ async function rulesOf(client: Client, subject: Subject): Promise<AccessRule[]> 
   const kinds = subject.kind === 'user' ? ['user'] : ['app', 'service-account'];
   const list = pages(async (offset) => {
     const query = `?subjectIds=${encodeURIComponent(subject.id)}&limit=${PAGE}&offset=${offset}`;
-    const page = await client.get({ method: 'GET', path: path + query, read: readAccessRules });
+    const page = await client.call({ method: 'GET', path: path + query, read: readAccessRules });
     return { items: page.rules, last: offset + page.rules.length >= page.total };
   });
   const found = await collect(list);

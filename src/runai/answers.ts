@@ -32,6 +32,8 @@ export interface User {
 
 export interface CreatedUser {
   id: string;
+  /** The address as the server writes it, if it sent it. */
+  username: string | undefined;
   /** As the server sent it. */
   createdAt: string | undefined;
   temporaryPassword: string | undefined;
@@ -95,6 +97,7 @@ export function readCreatedUser(json: unknown): CreatedUser {
   const createdAt = optionalText(fields, 'createdAt');
   return {
     id: id(fields),
+    username: optionalText(fields, 'username') ?? optionalText(fields, 'email'),
     createdAt: createdAt && isoTime.test(createdAt) ? createdAt : undefined,
     temporaryPassword: optionalText(fields, 'tempPassword'),
   };

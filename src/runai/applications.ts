@@ -58,7 +58,7 @@ export async function rotateApplication(client: Client, key: ApplicationKey): Pr
 async function withNewSecret(client: Client, application: Application): Promise<IssuedApplication> {
   const path = `${client.endpoint('applications')}/${encodeURIComponent(application.id)}/secret`;
   const effort = newEffort();
-  const reset = () => client.get({ method: 'POST', path, read: readClientSecret }, effort);
+  const reset = () => client.call({ method: 'POST', path, read: readClientSecret }, effort);
   return { application, clientSecret: await warnIfLost(effort, mayBeReset, reset) };
 }
 

@@ -1,14 +1,14 @@
-import { serverText } from './answers.ts';
 import { RunaiError } from './errors.ts';
 import type { Answer, Call } from './exchange.ts';
 import { type Effort, type Log, newEffort, operationOf, type Transport } from './http.ts';
 import { unreadableHint } from './problems.ts';
+import { inItsOwnWords, meaningOf } from './statuses.ts';
 
-/** The endpoints that exist in two generations, the older one first (Run:ai 2.20 to 3.0). */
+/** The endpoints that exist in two generations (Run:ai 2.20 to 3.0). */
 const endpoints = {
-  token: ['/api/v1/token', '/api/v2/token'],
-  applications: ['/api/v1/apps', '/api/v1/service-accounts'],
-  roles: ['/api/v1/authorization/roles', '/api/v2/authorization/roles'],
+  token: { older: '/api/v1/token', newer: '/api/v2/token' },
+  applications: { older: '/api/v1/apps', newer: '/api/v1/service-accounts' },
+  roles: { older: '/api/v1/authorization/roles', newer: '/api/v2/authorization/roles' },
 } as const;
 
 export type Family = keyof typeof endpoints;
@@ -75,7 +75,7 @@ export class Client {
 
   /** The endpoint of a family that was called before. */
   endpoint(family: Family): string {
-    return endpoints[family][generations.indexOf(this.#found.get(family) ?? 'older')] as string;
+    return endpoints[family][this.#found.get(family) ?? 'older'];
   }
 
   serverTime(ours: number): { earliest: number; latest: number } | undefined {
@@ -97,7 +97,7 @@ export class Client {
   }
 
   /** Sends one call and returns what was read from its answer; anything but a usable 2xx answer is an error. */
-  async get<T>(call: ApiCall<T>, effort?: Effort): Promise<T> {
+  async call<T>(call: ApiCall<T>, effort?: Effort): Promise<T> {
     return this.valueOf(await this.send(call, effort), call);
   }
 
@@ -117,12 +117,12 @@ export class Client {
     effort: Effort = newEffort(),
   ): Promise<Answer<T>> {
     const known = this.#found.get(family);
-    const order = known ? [known] : this.#found.size > 0 && this.#isNewer() ? generations.toReversed() : generations;
+    const order = known ? [known] : this.#isNewer() ? generations.toReversed() : generations;
     let answer: Answer<T> | undefined;
     let page: Answer<T> | undefined;
     for (let round = 1; round <= ROUNDS; round++) {
       for (const generation of order) {
-        const path = endpoints[family][generations.indexOf(generation)] as string;
+        const path = endpoints[family][generation];
         effort.attempts = 0;
         answer = await this.send({ ...callTo({ path, generation }), probe: true }, effort);
         if (!isAbsent(answer)) {
@@ -134,38 +134,34 @@ export class Client {
       if (!page) break;
     }
     // A page stands for something in between, which is more than an endpoint that is missing says.
-    throw this.#nothingThere(family, page ?? (answer as Answer<T>));
+    const paths = order.map((generation) => endpoints[family][generation]);
+    throw this.#nothingThere(paths, page ?? (answer as Answer<T>));
   }
 
   #isNewer(): boolean {
     return [...this.#found.values()].includes('newer');
   }
 
-  #nothingThere<T>(family: Family, answer: Answer<T>): RunaiError {
-    const paths = endpoints[family].join(' and ');
+  #nothingThere<T>(paths: string[], answer: Answer<T>): RunaiError {
+    const { status } = answer;
     if (isPage(answer)) {
-      return new RunaiError('unreadable', `${this.baseUrl} answered ${answer.status} with a web page on ${paths}`, {
-        status: answer.status,
-        hint: unreadableHint,
-      });
+      const message = `${this.baseUrl} answered ${status} with a web page on ${paths.join(' and ')}`;
+      return new RunaiError('unreadable', message, { status, hint: unreadableHint });
     }
-    return new RunaiError(
-      'not-run-ai',
-      `${this.baseUrl} has neither ${endpoints[family].join(' nor ')} (${answer.status})`,
-      {
-        status: answer.status,
-        hint: 'Either url is not the address of a Run:ai control plane, its path included, or its version is older than 2.20.',
-      },
-    );
+    const missing = paths.length > 1 ? `neither ${paths.join(' nor ')}` : `no ${paths[0]}`;
+    const hint =
+      this.#bearer === undefined
+        ? 'Either url is not the address of a Run:ai control plane, its path included, or its version is older than 2.20.'
+        : 'Something in front of the control plane may not let this path through, or its version is one that this action does not know.';
+    return new RunaiError('not-run-ai', `${this.baseUrl} has ${missing} (${status})`, { status, hint });
   }
 
   /** What an answer that cannot be used means, in words. */
   problem<T>(answer: Answer<T>, { method, path }: { method: string; path: string }): RunaiError {
-    const { status, body, attempts } = answer;
+    const { status, attempts } = answer;
     const operation = operationOf({ method, url: this.baseUrl + path }, this.clean);
-    const says = serverText(body.kind === 'json' ? body.json : undefined, this.clean);
-    const [code, hint] = meaningOf(status, { method, path });
-    return new RunaiError(code, `answered ${status}${says}`, { operation, status, attempts, hint });
+    const { code, hint } = meaningOf(status, { method, path });
+    return new RunaiError(code, inItsOwnWords(answer, this.clean), { operation, status, attempts, hint });
   }
 }
 
@@ -180,43 +176,4 @@ function isPage(answer: Answer<unknown>): boolean {
 
 function isAbsent(answer: Answer<unknown>): boolean {
   return absentStatuses.has(answer.status) || isPage(answer);
-}
-
-type Meaning = ['token-rejected' | 'forbidden' | 'conflict' | 'rejected', string];
-
-function meaningOf(status: number, call: { method: string; path: string }): Meaning {
-  switch (status) {
-    case 401:
-      return [
-        'token-rejected',
-        'The access token was not accepted: it has expired, was revoked, or belongs to another control plane or tenant than url.',
-      ];
-    case 403:
-      return [
-        'forbidden',
-        `The credentials work, but lack a permission: give them a role that allows ${permissionFor(call)} at the scope in question. A new application has no permissions at all until an access rule gives it some.`,
-      ];
-    case 409:
-      return [
-        'conflict',
-        'It exists already: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.',
-      ];
-    default:
-      return ['rejected', 'The control plane did not accept the request: its own words above say why.'];
-  }
-}
-
-/** The action and the resource type, as Run:ai's roles name them. */
-function permissionFor({ method, path }: { method: string; path: string }): string {
-  const resources: [RegExp, string][] = [
-    [/\/apps\b/, 'apps'],
-    [/\/service-accounts\b/, 'service-account'],
-    [/\/users\b/, 'users'],
-    [/\/access-rules\b/, 'access_rules'],
-    [/\/roles\b/, 'roles'],
-  ];
-  const resource = resources.find(([pattern]) => pattern.test(path))?.[1] ?? 'this';
-  const onOne = /\/(secret|password)$/.test(path);
-  const action = { GET: 'read', DELETE: 'delete' }[method] ?? (onOne ? 'update' : 'create');
-  return `${action} on ${resource}`;
 }

@@ -32,16 +32,23 @@ export async function createOnce<Existing extends { createdAt: number | undefine
   return warnIfLost(effort, mayExist, async () => {
     const answer = await create(effort);
     if (answer.body.kind === 'read') return { ...answer.body.value, created: true };
-    if (answer.status !== 409 || (ifExists === 'fail' && effort.lost.length === 0)) throw problem(answer);
+    if (answer.status !== 409) throw problem(answer);
+    const conflict = problem(answer).with({ code: 'conflict', hint: chooseAnother });
+    if (ifExists === 'fail' && effort.lost.length === 0) throw conflict;
     const existing = await find();
-    if (!existing) throw problem(answer);
+    if (!existing) throw conflict.with({ hint: outOfSight });
     if (isOurs(client, { existing, effort })) return { ...(await renew(existing)), created: true };
     // It is somebody else's, so no attempt of ours has made anything.
     effort.lost = [];
-    if (ifExists === 'fail') throw problem(answer);
+    if (ifExists === 'fail') throw conflict;
     return { ...(ifExists === 'rotate' ? await renew(existing) : keep(existing)), created: false };
   });
 }
+
+const chooseAnother =
+  'It exists already: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.';
+const outOfSight =
+  'It exists already, but is not in the list that these credentials can see: another tenant or scope may hold it, or it is being deleted.';
 
 const mayExist =
   'An attempt may have created it all the same: run this again with if-exists: rotate to get a secret that works.';
@@ -71,6 +78,6 @@ export async function warnIfLost<T>(effort: Effort, warning: string, work: () =>
   } catch (error) {
     // What was done last has already said what matters most.
     if (effort.lost.length === 0 || !(error instanceof RunaiError) || error.warning) throw error;
-    throw new RunaiError(error.code, error.message, { ...error.details(), warning });
+    throw error.with({ warning });
   }
 }

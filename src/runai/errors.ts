@@ -38,6 +38,8 @@ export interface ErrorDetails {
   cause?: unknown;
 }
 
+type Changes = ErrorDetails & { code?: ErrorCode; message?: string };
+
 /** The only error that this action makes on purpose. Its message never holds a secret, a header or a body. */
 export class RunaiError extends Error {
   override readonly name = 'RunaiError';
@@ -58,10 +60,10 @@ export class RunaiError extends Error {
     this.hint = details.hint;
   }
 
-  /** What the error knows beside its message, to make another one of it. */
-  details(): ErrorDetails {
+  /** The same error with other details, or with another code or message. */
+  with({ code = this.code, message = this.message, ...details }: Changes): RunaiError {
     const { operation, status, attempts, warning, hint, cause } = this;
-    return { operation, status, attempts, warning, hint, cause };
+    return new RunaiError(code, message, { operation, status, attempts, warning, hint, cause, ...details });
   }
 
   /** One paragraph: the request, what happened to it, how often it was tried, what to do next. */

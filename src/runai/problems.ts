@@ -1,8 +1,8 @@
-import { serverText } from './answers.ts';
 import { RunaiError } from './errors.ts';
 import type { Result } from './exchange.ts';
 import { codeOf, inWords } from './failures.ts';
 import type { Failure } from './retry.ts';
+import { inItsOwnWords } from './statuses.ts';
 import { ProxyRefusal } from './tunnel.ts';
 
 /** What a problem with the network needs to say where it happened. */
@@ -21,9 +21,8 @@ export function problemOf<T>(result: Result<T>, place: Place): RunaiError {
   if ('unreadable' in result) return unreadable(result, place);
   if ('redirect' in result) return redirected(result, place);
   const { operation, attempts, clean } = place;
-  const { status, body } = result.answer;
-  const says = serverText(body.kind === 'json' ? body.json : undefined, clean);
-  return new RunaiError('unavailable', `answered ${status}${says}`, {
+  const { status } = result.answer;
+  return new RunaiError('unavailable', inItsOwnWords(result.answer, clean), {
     operation,
     attempts,
     status,
@@ -39,7 +38,7 @@ export function outOfTime(
   const why = asked ? `; it asks to wait ${Math.ceil(asked / 1000)} s` : '';
   const deadline = `the deadline of ${budget / 1000} s (timeout-seconds)`;
   const hint = `Gave up, since the next attempt would come after ${deadline}. ${problem.hint ?? ''}`.trim();
-  return new RunaiError(problem.code, `${problem.message}${why}`, { ...problem.details(), hint });
+  return problem.with({ message: `${problem.message}${why}`, hint });
 }
 
 function failed(
@@ -52,10 +51,14 @@ function failed(
   const message = inWords(failure, { peer, code: codeOf(error) });
   if (failure === 'certificate') return new RunaiError('certificate', message, { ...details, hint: certificateHint });
   const through = proxy ? ' through the proxy' : '';
-  const slow = failure === 'timeout' ? ' If it is slow, raise timeout-seconds.' : '';
-  const hint = `Check that url is right, and that this runner can reach ${peer}${through}.${slow}`;
+  const hint = `Check that url is right, and that this runner can reach ${peer}${through}.${moreAdvice[failure] ?? ''}`;
   return new RunaiError('unreachable', message, { ...details, hint });
 }
+
+const moreAdvice: Partial<Record<Failure, string>> = {
+  timeout: ' If it is slow, raise timeout-seconds.',
+  tls: ' Does it speak TLS on that port?',
+};
 
 const certificateHint =
   'If the control plane uses a private certificate authority, give its root certificate as ca-certificate; if the certificate has expired or is made for another host, mend that. Checking cannot be turned off.';

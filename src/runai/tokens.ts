@@ -1,8 +1,9 @@
-import { readIdToken, readTokens, serverText, type Tokens } from './answers.ts';
+import { readIdToken, readTokens, type Tokens } from './answers.ts';
 import type { Client, Endpoint } from './client.ts';
 import { RunaiError } from './errors.ts';
 import type { Answer } from './exchange.ts';
 import { operationOf } from './http.ts';
+import { inItsOwnWords } from './statuses.ts';
 
 /** What a grant is made with, in Run:ai's own names for the grants. */
 export type Grant =
@@ -68,7 +69,7 @@ function refusal(client: Client, { answer, grant }: { answer: Answer<Tokens>; gr
   const problem = client.problem(answer, { method: 'POST', path: client.endpoint('token') });
   if (![400, 401, 403].includes(answer.status)) return problem;
   const hint = `The control plane did not accept ${advice[grant.type]}`;
-  return new RunaiError('credentials', problem.message, { ...problem.details(), hint });
+  return problem.with({ code: 'credentials', hint });
 }
 
 /** The lifetime that the server names, or else the one that the token carries in its `exp` claim (RFC 7519, 4.1.4). */
@@ -113,15 +114,14 @@ export async function fetchIdToken(client: Client, { url, requestToken, audience
     throw notFromGitHub(error);
   });
   if (answer.body.kind === 'read') return answer.body.value;
-  const { status, attempts, body } = answer;
-  const says = serverText(body.kind === 'json' ? body.json : undefined, client.clean);
+  const { status, attempts } = answer;
   const hint = 'GitHub issued no OIDC token: does the job have permissions: id-token: write?';
-  throw new RunaiError('oidc', `answered ${status}${says}`, { operation, status, attempts, hint });
+  throw new RunaiError('oidc', inItsOwnWords(answer, client.clean), { operation, status, attempts, hint });
 }
 
 function notFromGitHub(error: unknown): unknown {
   if (!(error instanceof RunaiError)) return error;
   const hint =
     'That is the service from which a job gets its OIDC token, not the control plane: can this runner reach it?';
-  return new RunaiError('oidc', error.message, { ...error.details(), hint });
+  return error.with({ code: 'oidc', hint });
 }

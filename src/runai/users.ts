@@ -8,7 +8,9 @@ import { pages } from './pages.ts';
 
 export interface IssuedUser {
   id: string;
-  /** As the server sent it. */
+  /** The address as the server writes it, which may be in another case. */
+  username: string;
+  /** ISO 8601. */
   createdAt: string | undefined;
   /** Undefined where the server sent none, or an existing user was left alone. */
   temporaryPassword: string | undefined;
@@ -37,7 +39,12 @@ export function createUser(
   { email, resetPassword, notify, ifExists }: NewUser,
 ): Promise<IssuedUser & { created: boolean }> {
   const json = { email, resetPassword, ...(notify === undefined ? {} : { notify }) };
-  const call = { method: 'POST' as const, path, json, read: readCreatedUser };
+  const read = (answer: unknown): IssuedUser => {
+    const user = readCreatedUser(answer);
+    const isSame = foldCase(user.username ?? '') === foldCase(email);
+    return { ...user, username: isSame && user.username ? user.username : email };
+  };
+  const call = { method: 'POST' as const, path, json, read };
   return createOnce<User, IssuedUser>(client, {
     ifExists,
     create: (effort) => client.send(call, effort),
@@ -57,7 +64,7 @@ export async function findUser(client: Client, email: string): Promise<User | un
   const filter = encodeURIComponent(`username==${email}`);
   const list = pages(async (offset) => {
     const query = `?filterBy=${filter}&limit=${PAGE}&offset=${offset}`;
-    return { items: await client.get({ method: 'GET', path: path + query, read: readUsers }), last: false };
+    return { items: await client.call({ method: 'GET', path: path + query, read: readUsers }), last: false };
   });
   for await (const users of list) {
     const found = users.find((user) => foldCase(user.username) === wanted);
@@ -75,10 +82,10 @@ async function withNewPassword(client: Client, user: User): Promise<IssuedUser> 
   }
   const reset = `${path}/${encodeURIComponent(user.id)}/password`;
   const effort = newEffort();
-  const work = () => client.get({ method: 'POST', path: reset, read: readTemporaryPassword }, effort);
+  const work = () => client.call({ method: 'POST', path: reset, read: readTemporaryPassword }, effort);
   return { ...known(user), temporaryPassword: await warnIfLost(effort, mayBeReset, work) };
 }
 
-function known({ id, createdAt }: User): { id: string; createdAt: string | undefined } {
-  return { id, createdAt: createdAt === undefined ? undefined : new Date(createdAt).toISOString() };
+function known({ id, username, createdAt }: User): Omit<IssuedUser, 'temporaryPassword'> {
+  return { id, username, createdAt: createdAt === undefined ? undefined : new Date(createdAt).toISOString() };
 }
