@@ -321,7 +321,9 @@ describe('an object that was there before', () => {
     await using setup = await signedIn({ budget: 5_000 });
     setup.simulator.fault({ method: 'POST', path: '/apps', times: Infinity, fault: { kind: 'status', status: 502 } });
     const error = await failure(createApplication(setup.client, { name, ifExists: 'fail' }));
-    expect(error.describe()).toContain('An attempt may have created it all the same: run this again with if-exists: rotate');
+    expect(error.describe()).toContain(
+      'An attempt may have created it all the same: run this again with if-exists: rotate',
+    );
   });
 });
 

@@ -208,8 +208,9 @@ async function stalled(options: Partial<StepOptions>, act?: (kill: () => void) =
     await expect.poll(() => simulator.requests.length, { timeout: 20_000 }).toBeGreaterThan(before);
     await act(() => step.child.kill('SIGTERM'));
   }
-  const { errors } = await step.result;
+  const { errors, exitCode } = await step.result;
   simulator.clearFaults();
+  expect(exitCode).toBeGreaterThan(0);
   return errors.join('\n');
 }
 

@@ -251,3 +251,143 @@ describe('inputs that are far too long', () => {
     expect(result.errors[0]).toContain('and 2981 more');
   });
 });
+
+describe('own work is recognised', () => {
+  const cut = (json: unknown) =>
+    (json as { createdAt: string }[]).map((item) => ({ ...item, createdAt: item.createdAt.replace(/\.\d+/, '') }));
+
+  it('by a time that is cut to the second', async () => {
+    await using setup = await connect();
+    await signIn(setup.client, adminGrant(setup.simulator));
+    setup.simulator.fault({ method: 'POST', path: '/apps', fault: { kind: 'reset', when: 'before-head', work: true } });
+    setup.simulator.fault({ method: 'GET', path: '/apps', fault: { kind: 'transform', change: cut } });
+    expect((await createApplication(setup.client, { name, ifExists: 'fail' })).created).toBe(true);
+  });
+
+  it('never without the server’s own clock', async () => {
+    let count = 0;
+    const server = createServer((request, response) => {
+      response.sendDate = false;
+      if (request.method === 'POST' && count++ === 0) return response.destroy();
+      const [status, json] =
+        request.method === 'POST'
+          ? [409, { code: 409, message: 'exists' }]
+          : [200, [{ id: '1', name, createdAt: new Date().toISOString() }]];
+      return response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(json));
+    });
+    await using setup = clientFor(await listening(server), { clock: testClock() });
+    expect((await failure(createApplication(setup.client, { name, ifExists: 'fail' }))).code).toBe('conflict');
+  });
+});
+
+it('a date in Retry-After is read by the server’s clock, which may be another', async () => {
+  const clock = testClock();
+  const now = () => clock.now() + 3_600_000;
+  await using setup = await connect({ clock }, { now });
+  const headers = { 'retry-after': new Date(now() + 10_000).toUTCString() };
+  setup.simulator.fault({ fault: { kind: 'status', status: 503, headers } });
+  await signIn(setup.client, adminGrant(setup.simulator));
+  expect(clock.pauses[0]).toBeLessThanOrEqual(11_500);
+});
+
+it.each([400, 401, 403])('a grant that answers %i names the credentials', async (status) => {
+  await using setup = clientFor(await answering(() => ({ status, json: { message: 'no' } })), { clock: testClock() });
+  const error = await failure(signIn(setup.client, grant));
+  expect(error.code).toBe('credentials');
+  expect(error.describe()).toContain('did not accept client-id and client-secret');
+});
+
+describe('a list of applications', () => {
+  const application = (count: number) => ({ id: `id-${count}`, name: `app-${count}`, filler: 'x'.repeat(200) });
+
+  it('may be as large as that of a very large tenant', async () => {
+    const json = Array.from({ length: 15_000 }, (_, count) => application(count));
+    await using setup = clientFor(await answering(() => ({ json })), { clock: testClock() });
+    expect(await findApplication(setup.client, { name: 'app-14999' })).toMatchObject({ id: 'id-14999' });
+  });
+
+  it('is not read for ever', async () => {
+    const json = Array.from({ length: 18_000 }, (_, count) => application(count));
+    await using setup = clientFor(await answering(() => ({ json })), { clock: testClock() });
+    const error = await failure(findApplication(setup.client, { name }));
+    expect(error.describe()).toContain('answered 200 with a body of more than 4 MiB');
+  });
+});
+
+it('what a server says cannot become part of the page that the job summary is', async () => {
+  const app = { id: '1', name: '<img src=x>\u2028# Title', clientId: 'a&b' };
+  const url = await answering((path) => {
+    if (path.endsWith('/token')) return { json: { accessToken: 'a.b.c' } };
+    return { json: path.endsWith('/secret') ? { secret: 'new-secret' } : [app] };
+  });
+  const result = await runStep({ inputs: { mode: 'rotate-app', 'app-id': '1', url, ...credentials } });
+  expect(result.exitCode).toBe(0);
+  expect(result.summary).toContain('&#60;img src=x&#62; # Title');
+  expect(result.summary).toContain('a&#38;b');
+});
+
+it('a token service that cannot be reached is not taken for the control plane', async () => {
+  const gone = await listening(createServer());
+  open.pop()?.close();
+  const env = { ACTIONS_ID_TOKEN_REQUEST_URL: `${gone}/token`, ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token' };
+  const inputs = { mode: 'token', url: 'https://acme.run.ai', 'oidc-audience': 'x', 'timeout-seconds': '1' };
+  const result = await runStep({ inputs, env });
+  expect(result.errors).toEqual([expect.stringContaining('the service from which a job gets its OIDC token')]);
+});
+
+describe('access rules', () => {
+  const wanted = [{ role: 'ML engineer', scopeType: 'project' as const, scopeId: '1' }];
+  const rule = { subjectId: name, roleId: 9, scopeType: 'project', scopeId: '1' };
+  const subject = { id: name, kind: 'application' as const };
+
+  async function withApplication(version: '2.24' | '3.0') {
+    const setup = await connect({}, { version });
+    await signIn(setup.client, adminGrant(setup.simulator));
+    await createApplication(setup.client, { name, ifExists: 'fail' });
+    return setup;
+  }
+
+  it('of the time when service accounts were applications are still theirs', async () => {
+    await using setup = await withApplication('3.0');
+    setup.simulator.addAccessRule({ ...rule, subjectType: 'app' });
+    expect(await grantAccess(setup.client, subject, wanted)).toBe(0);
+  });
+
+  it('are found on the second page as well', async () => {
+    await using setup = await withApplication('2.24');
+    for (let scope = 1000; scope < 1501; scope++) {
+      setup.simulator.addAccessRule({ ...rule, subjectType: 'app', scopeId: String(scope) });
+    }
+    setup.simulator.addAccessRule({ ...rule, subjectType: 'app' });
+    expect(await grantAccess(setup.client, subject, wanted)).toBe(0);
+  });
+
+  it('of others do not count, though the server lists them', async () => {
+    await using setup = await withApplication('2.24');
+    const others = [
+      { ...rule, subjectId: 'other', subjectType: 'app' },
+      { ...rule, subjectType: 'user' },
+    ];
+    const change = () => ({ totalRecords: 2, displayRecords: 2, accessRules: others });
+    setup.simulator.fault({ method: 'GET', path: 'access-rules', fault: { kind: 'transform', change } });
+    expect(await grantAccess(setup.client, subject, wanted)).toBe(1);
+  });
+
+  it('need the whole name of a role', async () => {
+    await using setup = await withApplication('2.24');
+    const error = await failure(grantAccess(setup.client, subject, [{ ...wanted[0]!, role: 'L1' }]));
+    expect(error.describe()).toContain('there is no role of the name L1');
+  });
+
+  it('of a user go by the address as the server writes it', async () => {
+    const simulator = await startSimulator();
+    simulator.addUser({ email: 'Jo@Example.com' });
+    const inputs = { mode: 'create-user', url: simulator.url, ...simulator.admin, 'if-exists': 'skip' };
+    for (const email of ['jo@example.com', 'JO@example.com']) {
+      const result = await runStep({ inputs: { ...inputs, email, 'access-rules': 'Viewer @ project:1' } });
+      expect(result.errors).toEqual([]);
+    }
+    expect(simulator.accessRules.map(({ subjectId }) => subjectId)).toEqual(['Jo@Example.com']);
+    await simulator.close();
+  });
+});

@@ -123,7 +123,11 @@ const scenarios: Record<string, Scenario> = {
   },
   'create-user as in the guide': { inputs: createUser, options: { guideShapes: true } },
   'create-user that exists, fail': { inputs: createUser, prepare: withUser },
-  'create-user that exists, skip': { inputs: { ...createUser, 'if-exists': 'skip' }, prepare: withUser },
+  'create-user that exists, skip, with debug logging': {
+    inputs: { ...createUser, 'if-exists': 'skip' },
+    prepare: withUser,
+    debug: true,
+  },
   'create-user that exists, rotate': { inputs: { ...createUser, 'if-exists': 'rotate' }, prepare: withUser },
   'create-user whose answer was lost': {
     inputs: createUser,

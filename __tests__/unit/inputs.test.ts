@@ -36,7 +36,7 @@ function parse(
         if (secret !== '') masks.push(secret);
         events.push('mask');
       },
-      clean: (text) => text,
+      clean: (text) => (text.startsWith('hunter') ? `<clean ${text}>` : text),
       warn(text) {
         warnings.push(text);
         events.push('warn');
@@ -244,6 +244,37 @@ describe('wrong inputs', () => {
     expect(problemsOf(given)).toMatch(expected);
   });
 
+  const ways: [string, Given][] = [
+    ['client-id', app],
+    ['username', { username: 'u', password: 'p' }],
+    ['external-token', { 'external-token': 'x' }],
+    ['oidc-audience', { 'oidc-audience': 'runai' }],
+    ['access-token', { 'access-token': 'x' }],
+  ];
+  const pairs = ways.flatMap(([first, one], at) =>
+    ways.slice(at + 1).map(([second, other]) => ({ first, second, given: { ...one, ...other } })),
+  );
+  it.each(pairs)('$first beside $second', ({ given, first, second }) => {
+    const inputs = { mode: 'create-app', url: token.url, 'app-name': 'a1', ...given };
+    const text = problemsOf(inputs, { env: oidcEnv });
+    expect(text).toMatch(new RegExp(`more than one way to authenticate: ${first}.*; ${second}`));
+  });
+
+  const sample: Given = { ...createUser, ...createApp, 'app-id': '1', notify: 'true', 'reset-password': 'true' };
+  const unused = modes.flatMap((mode) =>
+    Object.entries({ ...sample, 'access-token': 'x', 'if-exists': 'skip', 'access-rules': 'a @ tenant:1' })
+      .filter(([name]) => !(inputSpecs[name as InputName].modes as readonly string[]).includes(mode))
+      .map(([name, value]) => ({ mode, name, value })),
+  );
+  it.each(unused)('$name is not used by mode $mode', ({ mode, name, value }) => {
+    expect(problemsOf({ ...token, ...app, mode, [name]: value })).toContain(`${name} is not used by mode ${mode}`);
+  });
+
+  it('are cleaned before they are quoted', () => {
+    const { result } = parse({ ...token, ...app, 'timeout-seconds': 'hunter2' });
+    expect(result).toThrow('timeout-seconds is "<clean hunter2>"');
+  });
+
   it('are all reported together', () => {
     const text = problemsOf({
       mode: 'create-user',
@@ -285,13 +316,16 @@ describe('secret inputs', () => {
     expect(events.indexOf('mask')).toBe(0);
   });
 
-  it.each(secrets)('%s that ends in a blank is sent as it is, and warned of without its value', (name) => {
-    const { result, warnings, events } = parse({ mode: 'token', [name]: 'hidden\n' });
-    expect(result).toThrow();
-    expect(warnings).toEqual([expect.stringContaining(`${name} ends in a blank or a line break`)]);
-    expect(warnings[0]).not.toContain('hidden');
-    expect(events.indexOf('mask')).toBeLessThan(events.indexOf('warn'));
-  });
+  it.each(secrets.flatMap((name) => ['\n', ' ', '\t', '\r\n'].map((end) => [name, end] as const)))(
+    '%s that ends in %j is sent as it is, and warned of without its value',
+    (name, end) => {
+      const { result, warnings, events } = parse({ mode: 'token', [name]: `hidden${end}` });
+      expect(result).toThrow();
+      expect(warnings).toEqual([expect.stringContaining(`${name} ends in a blank or a line break`)]);
+      expect(warnings[0]).not.toContain('hidden');
+      expect(events.indexOf('mask')).toBeLessThan(events.indexOf('warn'));
+    },
+  );
 
   it('in the url is masked as well', () => {
     const { result, masks } = parse({ ...token, ...app, url: 'https://a:hunter2@acme.run.ai' });
