@@ -2,9 +2,7 @@
 // runs the bundle in a process of its own, and shows what GitHub would.
 import { startSimulator } from '../__tests__/simulator/simulator.ts';
 import { asShown } from '../__tests__/support/log.ts';
-import { runStep, type StepResult } from '../__tests__/support/runner.ts';
-
-const secretOutputs = new Set(['access-token', 'id-token', 'refresh-token', 'client-secret', 'temporary-password']);
+import { runStep, type StepResult, secretOutputs } from '../__tests__/support/runner.ts';
 
 async function step(title: string, inputs: Record<string, string>): Promise<StepResult['outputs']> {
   console.log(`\n▶ ${title}`);
@@ -12,7 +10,7 @@ async function step(title: string, inputs: Record<string, string>): Promise<Step
   const result = await runStep({ inputs });
   for (const line of asShown(result.log)) console.log(`  ${line}`);
   for (const [name, value] of Object.entries(result.outputs)) {
-    console.log(`  → ${name} = ${secretOutputs.has(name) ? `*** (${value.length} characters)` : value}`);
+    console.log(`  → ${name} = ${secretOutputs.includes(name) ? `*** (${value.length} characters)` : value}`);
   }
   if (result.exitCode !== 0) throw new Error(`the step "${title}" failed with exit code ${result.exitCode}`);
   return result.outputs;

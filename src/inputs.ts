@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { type ScopeType, scopeTypes, type WantedRule } from './runai/access-rules.ts';
+import { scopeTypes, type WantedRule } from './runai/access-rules.ts';
 import type { ApplicationKey } from './runai/applications.ts';
 import type { IfExists } from './runai/create.ts';
 import { RunaiError } from './runai/errors.ts';
@@ -114,7 +114,7 @@ export function parseInputs(source: InputSource): Request {
   };
   const own = mode && ownInputs(reader, mode);
   if (mode) reader.refuseUnused(mode);
-  if (reader.problems.length > 0) throw tooBad(reader.problems, mode);
+  if (reader.problems.length > 0) throw inputsError(reader.problems, mode);
   return { ...common, ...own } as Request;
 }
 
@@ -143,7 +143,7 @@ function ownInputs(reader: InputReader, mode: Mode): ModeInputs {
 const URL_LIMIT = 2048;
 const PROBLEM_LIMIT = 20;
 
-function tooBad(problems: string[], mode: Mode | undefined): RunaiError {
+function inputsError(problems: string[], mode: Mode | undefined): RunaiError {
   const operation = mode && `${mode}:`;
   if (problems.length === 1)
     return new RunaiError('inputs', `there is a problem with the inputs: ${problems[0]}`, { operation });
@@ -200,7 +200,7 @@ class InputReader {
     return url.origin + url.pathname.replace(/\/+$/, '');
   }
 
-  credentials(mode: Mode | undefined): Credentials {
+  credentials(mode: Mode | undefined): Credentials | undefined {
     const ways = [
       this.#pair('client-id', 'client-secret', (clientId, clientSecret) => ({
         by: 'application',
@@ -217,7 +217,7 @@ class InputReader {
         `there is more than one way to authenticate: ${ways.map(({ names }) => names).join('; ')}. Give exactly one`,
       );
     if (ways.length === 0) this.#noCredentials(mode);
-    return ways[0]?.credentials ?? { by: 'access-token', accessToken: '' };
+    return ways[0]?.credentials;
   }
 
   roots(): string[] | undefined {
@@ -300,7 +300,7 @@ class InputReader {
     return [...lines].flatMap((line) => {
       const [, role = '', type, scopeId = ''] = /^(.*\S)\s*@\s*([a-z]+)\s*:\s*(\S.*)$/.exec(line) ?? [];
       const scopeType = scopeTypes.find((known) => known === type);
-      if (scopeType) return [{ role, scopeType: scopeType as ScopeType, scopeId }];
+      if (scopeType) return [{ role, scopeType, scopeId }];
       this.#report(
         `access-rules: ${this.#quote(line)} is not <role> @ <scope type>:<scope id>, with a scope type of ${scopeTypes.join(', ')}`,
       );

@@ -13,7 +13,7 @@ import type { EchoStyle, Simulator, Version } from '../__tests__/simulator/simul
 import { startSimulator } from '../__tests__/simulator/simulator.ts';
 import { type Certificate, createAuthority } from '../__tests__/support/certificates.ts';
 import { startProxy } from '../__tests__/support/proxy.ts';
-import { actionFile, runStep, type StepResult } from '../__tests__/support/runner.ts';
+import { actionFile, runStep, type StepResult, secretOutputs } from '../__tests__/support/runner.ts';
 import {
   base64,
   echoes,
@@ -29,15 +29,6 @@ import {
   type Raw,
 } from './forms.ts';
 import { emptyResult, type PartOptions, type PartResult, pool, randomFrom, shuffled, table } from './report.ts';
-
-const secretOutputs = [
-  'access-token',
-  'id-token',
-  'refresh-token',
-  'external-token',
-  'client-secret',
-  'temporary-password',
-];
 
 /** The requests that a mode makes, each with what it looks like. */
 const requests = {

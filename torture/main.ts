@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Part, type PartResult, seconds } from './report.ts';
 
@@ -19,17 +18,10 @@ function choose(): Choice {
   return { short: values.short, parts };
 }
 
-/** A part's `run`, or undefined where there is no such part. */
-async function load(name: Name): Promise<Part | undefined> {
-  const module = new URL(`./${name}.ts`, import.meta.url);
-  return existsSync(module) ? ((await import(module.href)) as { run: Part }).run : undefined;
-}
-
 async function carryOut({ short, parts }: Choice): Promise<PartResult[]> {
   const results: PartResult[] = [];
   for (const name of parts) {
-    const run = await load(name);
-    if (!run) continue;
+    const { run }: { run: Part } = await import(`./${name}.ts`);
     const startedAt = performance.now();
     console.log(`\n== ${name} ...`);
     const result = await run({ short });

@@ -3,7 +3,7 @@ import { type Mode, modes } from '../../src/inputs.ts';
 import { Haystack } from '../../torture/forms.ts';
 import type { Simulator, SimulatorOptions } from '../simulator/simulator.ts';
 import { startSimulator } from '../simulator/simulator.ts';
-import { actionFile, runStep, type StepOptions } from '../support/runner.ts';
+import { actionFile, runStep, type StepOptions, secretOutputs } from '../support/runner.ts';
 import { transcript } from '../support/transcript.ts';
 
 const admin = { username: 'admin@runai.example', password: 'Pa+ss w&rd%41=é"\\1' };
@@ -174,14 +174,6 @@ const scenarios: Record<string, Scenario> = {
   },
 };
 
-const secretOutputs = [
-  'access-token',
-  'id-token',
-  'refresh-token',
-  'external-token',
-  'client-secret',
-  'temporary-password',
-];
 const seen = { modes: new Set<string>(), outputs: new Set<string>() };
 
 describe('a step with the committed bundle', () => {

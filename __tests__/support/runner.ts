@@ -21,6 +21,11 @@ export interface ActionFile {
 
 export const actionFile: ActionFile = parse(readFileSync(join(root, 'action.yml'), 'utf8'));
 
+/** The outputs that action.yml declares as secrets. */
+export const secretOutputs = Object.entries(actionFile.outputs).flatMap(([name, { description }]) =>
+  description.includes('(secret)') ? [name] : [],
+);
+
 export interface StepOptions {
   inputs: Partial<Record<InputName, string>> & Record<string, string>;
   env?: Record<string, string>;
