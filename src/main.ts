@@ -18,7 +18,7 @@ import { oneLine } from './text.ts';
 
 const log: Log = {
   debug: (text) => {
-    if (core.isDebug()) core.debug(oneLine(text));
+    if (core.isDebug()) core.debug(oneLine(text()));
   },
   info: (text) => core.info(oneLine(text)),
   notice: (text) => core.notice(oneLine(text)),

@@ -9,6 +9,8 @@ const controls = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]+/gu
 
 /** Replaces every run of control characters, line breaks among them, by one blank. */
 export function oneLine(text: string): string {
+  // Most text is plain, and the other expression takes time to be compiled.
+  if (/^[\x20-\x7e]*$/.test(text)) return text.trim();
   return text.replace(controls, ' ').trim();
 }
 
@@ -36,5 +38,5 @@ function formEncode(text: string): string {
 /** A server's text, fit to be logged: one line, no secrets, no workflow commands, at most 300 characters. */
 export function cleanText(text: string, needles: Iterable<Needle>): string {
   const safe = defuse(oneLine(redact(text.slice(0, SEARCH_LIMIT), needles)));
-  return safe.length > TEXT_LIMIT ? `${safe.slice(0, TEXT_LIMIT)}…` : safe;
+  return safe.length > TEXT_LIMIT ? `${safe.slice(0, TEXT_LIMIT)}...` : safe;
 }

@@ -24,6 +24,10 @@ describe('dist/', () => {
     }
   });
 
+  it('is ASCII, since one character beyond Latin-1 makes V8 keep all of it in two bytes a character', () => {
+    expect(readFileSync(join(root, 'dist/index.js'), 'latin1')).not.toMatch(/[^\x00-\x7f]/);
+  });
+
   it('is smaller than 100 kB, and holds no source map', () => {
     expect(statSync(join(root, 'dist/index.js')).size).toBeLessThan(100_000);
     expect(readFileSync(join(root, 'dist/index.js'), 'utf8')).not.toContain('sourceMappingURL');

@@ -57,7 +57,7 @@ export function clientFor(
   const log: string[] = [];
   const masks: string[] = [];
   const write = (text: string) => log.push(text);
-  const logger = { debug: write, info: write, notice: write, warning: write };
+  const logger = { debug: (text: () => string) => void write(text()), info: write, notice: write, warning: write };
   const { mask, clean } = createSecrets((form) => masks.push(form));
   const transport = new Transport({ budget, clock, random: () => 1, log: logger, mask, clean, ...more });
   const client = new Client({ baseUrl, transport, log: logger, mask, clean, now: clock.now });

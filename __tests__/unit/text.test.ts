@@ -121,7 +121,7 @@ describe('text of a server', () => {
   });
 
   it('is cut to 300 characters', () => {
-    expect(cleanText('y'.repeat(5000), [])).toBe(`${'y'.repeat(300)}…`);
+    expect(cleanText('y'.repeat(5000), [])).toBe(`${'y'.repeat(300)}...`);
   });
 
   it('of any kind stays one line without commands', () => {

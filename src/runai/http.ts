@@ -24,7 +24,8 @@ import { ProxyRefusal, prepareTunnel, type Tunnel } from './tunnel.ts';
 const UNREADABLE_LIMIT = 3;
 
 export interface Log {
-  debug(text: string): void;
+  /** Makes the text only when it is wanted. */
+  debug(text: () => string): void;
   info(text: string): void;
   notice(text: string): void;
   warning(text: string): void;
@@ -129,10 +130,10 @@ export class Transport {
   async #attempt<T>(call: Call<T>, { attempts }: Effort): Promise<{ result: Result<T>; received?: Received }> {
     const { clock, log, clean } = this.#options;
     const startedAt = clock.now();
-    const report = (outcome: string | number) =>
-      log.debug(
-        `${operationOf(call, clean)} -> ${outcome} in ${Math.round(clock.now() - startedAt)} ms (attempt ${attempts})`,
-      );
+    const report = (outcome: string | number) => {
+      const took = Math.round(clock.now() - startedAt);
+      log.debug(() => `${operationOf(call, clean)} -> ${outcome} in ${took} ms (attempt ${attempts})`);
+    };
     let received: Received;
     try {
       received = await this.#exchange(call);
