@@ -264,6 +264,19 @@ describe('own work is recognised', () => {
     expect((await createApplication(setup.client, { name, ifExists: 'fail' })).created).toBe(true);
   });
 
+  it('whatever the clock of another server shows, such as the one that issues the job’s token', async () => {
+    const ahead = createServer((_, response) => {
+      response.setHeader('date', new Date(Date.now() + 86_400_000).toUTCString());
+      response.end('{}');
+    });
+    const url = await listening(ahead);
+    await using setup = await connect();
+    await setup.client.sendElsewhere({ method: 'GET', url });
+    await signIn(setup.client, adminGrant(setup.simulator));
+    setup.simulator.fault({ method: 'POST', path: '/apps', fault: { kind: 'reset', when: 'before-head', work: true } });
+    expect((await createApplication(setup.client, { name, ifExists: 'fail' })).created).toBe(true);
+  });
+
   it('never without the server’s own clock', async () => {
     let count = 0;
     const server = createServer((request, response) => {

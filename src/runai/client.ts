@@ -79,7 +79,7 @@ export class Client {
   }
 
   serverTime(ours: number): { earliest: number; latest: number } | undefined {
-    return this.#transport.serverTime(ours);
+    return this.#transport.serverTime(this.baseUrl, ours);
   }
 
   /** Sends one call and returns its answer, whatever the status. */

@@ -75,8 +75,8 @@ export class Transport {
   readonly #options: TransportOptions;
   readonly #deadline: number;
   readonly #clients = new Map<string, Connection>();
-  /** How far the server's clock is ahead of ours. */
-  #clockLead = { least: -Infinity, most: Infinity };
+  /** How far each server's clock is ahead of ours. */
+  readonly #clockLeads = new Map<string, { least: number; most: number }>();
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -109,12 +109,12 @@ export class Transport {
   }
 
   /**
-   * What the server's clock can have shown at a moment of ours, or undefined if no answer of its own had a `Date`
-   * header.
+   * What the clock of the server at `url` can have shown at a moment of ours, or undefined if no answer of its own had a
+   * `Date` header.
    */
-  serverTime(ours: number): { earliest: number; latest: number } | undefined {
-    const { least, most } = this.#clockLead;
-    return least > -Infinity ? { earliest: ours + least, latest: ours + most } : undefined;
+  serverTime(url: string, ours: number): { earliest: number; latest: number } | undefined {
+    const lead = this.#clockLeads.get(new URL(url).origin);
+    return lead && { earliest: ours + lead.least, latest: ours + lead.most };
   }
 
   close(): void {
@@ -144,7 +144,7 @@ export class Transport {
     }
     report(received.status);
     const result = interpret(call, received, this.#options.mask);
-    if (isItsOwn(result)) this.#readDate(received.headers.date, startedAt);
+    if (isItsOwn(result)) this.#readDate(call.url, { header: received.headers.date, sentAt: startedAt });
     return { result, received };
   }
 
@@ -179,12 +179,16 @@ export class Transport {
   }
 
   // The header was written between the request and now, and shows the second that had begun.
-  #readDate(header: string | undefined, sentAt: number): void {
+  #readDate(url: string, { header, sentAt }: { header: string | undefined; sentAt: number }): void {
     const date = Date.parse(header ?? '');
     if (Number.isNaN(date)) return;
-    const { least, most } = this.#clockLead;
-    const now = this.#options.clock.now();
-    this.#clockLead = { least: Math.max(least, date - now), most: Math.min(most, date + 1000 - sentAt) };
+    const { origin } = new URL(url);
+    const { least, most } = this.#clockLeads.get(origin) ?? { least: -Infinity, most: Infinity };
+    const lead = {
+      least: Math.max(least, date - this.#options.clock.now()),
+      most: Math.min(most, date + 1000 - sentAt),
+    };
+    this.#clockLeads.set(origin, lead);
   }
 
   async #pause(problem: RunaiError, received: Received | undefined, effort: Effort): Promise<void> {
