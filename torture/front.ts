@@ -67,9 +67,17 @@ const NOT_ACCEPTED_FOR = 3000;
 /** Stands between the action and the control plane, and breaks connections. */
 export async function startFront(options: FrontOptions): Promise<Front> {
   const front = new BrokenFront(options);
-  await front.listen(0);
+  await front.listen();
   if (options.atOnce) await front.begin(REFUSED_AT_FIRST_FOR);
   return front;
+}
+
+let lastPort = 0;
+
+// Below the ports that a system hands out by itself: one that is closed for a while must not go to somebody else.
+function nextPort(): number {
+  lastPort = lastPort === 0 ? 10_000 + Math.floor(Math.random() * 10_000) : lastPort + 1;
+  return lastPort;
 }
 
 class BrokenFront implements Front {
@@ -96,10 +104,16 @@ class BrokenFront implements Front {
     return this.#options.secure ? `https://localhost:${this.#port}` : `http://127.0.0.1:${this.#port}`;
   }
 
-  async listen(port: number): Promise<void> {
-    this.#server.listen(port, '127.0.0.1');
-    await once(this.#server, 'listening');
-    this.#port = (this.#server.address() as AddressInfo).port;
+  async listen(): Promise<void> {
+    while (this.#port === 0) {
+      const port = nextPort();
+      const listening = once(this.#server, 'listening').then(
+        () => port,
+        () => 0,
+      );
+      this.#server.listen(port, '127.0.0.1');
+      this.#port = await listening;
+    }
   }
 
   /** From now on, connections meet the fault. */
