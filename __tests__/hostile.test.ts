@@ -314,16 +314,16 @@ describe('a list of applications', () => {
   const application = (count: number) => ({ id: `id-${count}`, name: `app-${count}`, filler: 'x'.repeat(200) });
 
   it('may be as large as that of a very large tenant', async () => {
-    const json = Array.from({ length: 15_000 }, (_, count) => application(count));
+    const json = Array.from({ length: 7_500 }, (_, count) => application(count));
     await using setup = clientFor(await answering(() => ({ json })), { clock: testClock() });
-    expect(await findApplication(setup.client, { name: 'app-14999' })).toMatchObject({ id: 'id-14999' });
+    expect(await findApplication(setup.client, { name: 'app-7499' })).toMatchObject({ id: 'id-7499' });
   });
 
   it('is not read for ever', async () => {
-    const json = Array.from({ length: 18_000 }, (_, count) => application(count));
+    const json = Array.from({ length: 9_000 }, (_, count) => application(count));
     await using setup = clientFor(await answering(() => ({ json })), { clock: testClock() });
     const error = await failure(findApplication(setup.client, { name }));
-    expect(error.describe()).toContain('answered 200 with a body of more than 4 MiB');
+    expect(error.describe()).toContain('answered 200 with a body of more than 2 MiB');
   });
 });
 

@@ -93,7 +93,7 @@ const retryAfters: Trouble[] = waits.map(([name, value, once]) => ({
 
 /** A delete has no body to tell a lie by: a 2xx answer is all the truth there is. */
 const readsBody = ({ kind }: Situation) => kind !== 'delete';
-const strange = /not JSON|empty body|JSON without|more than 4 MiB|web page/;
+const strange = /not JSON|empty body|JSON without|more than 2 MiB|web page/;
 const bodies: Trouble[] = [
   ...bothWays('HTML with 502', passing(/502/, { lasting: true }), () => ({ kind: 'html', status: 502 })),
   ...bothWays('HTML with 200', passing(strange, { lasting: true }), () => ({ kind: 'html', status: 200 })),

@@ -2,8 +2,8 @@ import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { RunaiError } from './errors.ts';
 import type { Failure, Outcome } from './retry.ts';
 
-/** The list of applications comes whole: this is room for some 15,000 of them. */
-const BODY_LIMIT = 4 * 1024 * 1024;
+/** The list of applications comes whole: this is room for some 7,500 of them. */
+const BODY_LIMIT = 2 * 1024 * 1024;
 type Mask = (secret: string) => void;
 
 const redirects = new Set([301, 302, 303, 307, 308]);
@@ -104,7 +104,7 @@ function errorBody<T>(bytes: Buffer | 'too large', mask: Mask): Body<T> {
 type Parsed = { kind: 'json'; json: unknown } | { kind: 'unreadable'; why: string };
 
 function parse(bytes: Buffer | 'too large', mask: Mask): Parsed {
-  if (bytes === 'too large') return { kind: 'unreadable', why: 'a body of more than 4 MiB' };
+  if (bytes === 'too large') return { kind: 'unreadable', why: 'a body of more than 2 MiB' };
   if (bytes.length === 0) return { kind: 'unreadable', why: 'an empty body' };
   try {
     const json: unknown = JSON.parse(bytes.toString('utf8'));
