@@ -404,3 +404,48 @@ describe('access rules', () => {
     await simulator.close();
   });
 });
+
+describe('what a conflict means', () => {
+  const conflict = { status: 409, json: { message: 'exists' } };
+
+  it.each(['skip', 'rotate'] as const)('for something that is not in the list, with %s', async (ifExists) => {
+    const url = await answering((_path, count) => (count === 0 ? conflict : { json: [] }));
+    await using setup = clientFor(url, { clock: testClock() });
+    const error = await failure(createApplication(setup.client, { name, ifExists }));
+    expect(error).toMatchObject({ code: 'conflict', warning: undefined });
+    expect(error.hint).toContain('is not in the list that these credentials can see');
+  });
+
+  it('for something that exists, and no other choice was made', async () => {
+    await using setup = clientFor(await answering(() => conflict), { clock: testClock() });
+    const error = await failure(createApplication(setup.client, { name, ifExists: 'fail' }));
+    expect(error).toMatchObject({ code: 'conflict', warning: undefined });
+    expect(error.hint).toContain('set if-exists to skip to keep it');
+  });
+
+  it.each([
+    ['the look-up is refused', '/apps', 'An attempt may have created it all the same'],
+    ['the reset is refused', '/secret', 'An attempt may have created it all the same'],
+  ])('after a lost answer, when %s', async (_how, path, warning) => {
+    await using setup = await connect();
+    await signIn(setup.client, adminGrant(setup.simulator));
+    const { simulator, client } = setup;
+    simulator.fault({ method: 'POST', path: /apps$/, fault: { kind: 'reset', when: 'before-head', work: true } });
+    simulator.fault({ method: path === '/secret' ? 'POST' : 'GET', path, fault: { kind: 'status', status: 403 } });
+    const error = await failure(createApplication(client, { name, ifExists: 'fail' }));
+    expect(error.describe()).toContain(warning);
+    expect(error.describe().match(/all the same/g)).toHaveLength(1);
+  });
+
+  it('is said once, by what was done last', async () => {
+    await using setup = await connect();
+    await signIn(setup.client, adminGrant(setup.simulator));
+    const { simulator, client } = setup;
+    simulator.fault({ method: 'POST', path: /apps$/, fault: { kind: 'reset', when: 'before-head', work: true } });
+    simulator.fault({ method: 'POST', path: '/secret', fault: { kind: 'status', status: 502, work: true } });
+    simulator.fault({ method: 'POST', path: '/secret', fault: { kind: 'status', status: 403 } });
+    const error = await failure(createApplication(client, { name, ifExists: 'fail' }));
+    expect(error.warning).toContain('may have made a new secret all the same');
+    expect(error.describe().match(/all the same/g)).toHaveLength(1);
+  });
+});

@@ -128,7 +128,7 @@ function ownInputs(reader: InputReader, mode: Mode): ModeInputs {
       return {
         mode,
         email: reader.email(),
-        resetPassword: reader.boolean('reset-password') ?? false,
+        resetPassword: reader.boolean('reset-password') === true,
         notify: reader.boolean('notify'),
         ifExists: reader.ifExists(),
         accessRules: reader.accessRules(),

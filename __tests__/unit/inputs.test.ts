@@ -240,8 +240,74 @@ describe('wrong inputs', () => {
       { ...token, ...app, 'if-exists': 'skip' },
       /if-exists is not used by mode token/,
     ],
+    ['a url with only a user name', { ...token, ...app, url: 'https://a@acme.run.ai' }, /user name or password/],
+    ['a url with only a password', { ...token, ...app, url: 'https://:b@acme.run.ai' }, /user name or password/],
+    ['a url with a full query', { ...token, ...app, url: 'https://acme.run.ai?x=1' }, /query/],
+    ['a url with an empty fragment', { ...token, ...app, url: 'https://acme.run.ai#' }, /fragment/],
+    ['a url inside of another', { ...token, ...app, url: 'blob:https://acme.run.ai/x' }, /url is not a URL/],
+    [
+      'a url that is too long',
+      { ...token, ...app, url: `https://acme.run.ai/${'x'.repeat(2029)}` },
+      /url is not a URL/,
+    ],
+    ['a host that ends like a loopback one', { ...token, ...app, url: 'http://x127.0.0.1.nip.example' }, /https/],
+    ['an address with something before it', { ...createUser, email: 'x jo@example.com' }, /email is not an email/],
+    ['an address with something behind it', { ...createUser, email: 'jo@example.com x' }, /email is not an email/],
+    ['an address of 255 characters', { ...createUser, email: `${'j'.repeat(250)}@x.io`.slice(-255) }, /email is not/],
+    ['a boolean with something before it', { ...createUser, notify: 'untrue' }, /notify is "untrue"/],
+    ['a boolean with something behind it', { ...createUser, notify: 'trues' }, /notify is "trues"/],
+    ['another one with something before it', { ...createUser, notify: 'unfalse' }, /notify is "unfalse"/],
+    ['another one with something behind it', { ...createUser, notify: 'falsely' }, /notify is "falsely"/],
+    [
+      'a rule with two words for a scope type',
+      { ...createApp, 'access-rules': 'a @ project x:1' },
+      /"a @ project x:1" is not/,
+    ],
+    ['a rule without a role', { ...createApp, 'access-rules': '@ project:1' }, /"@ project:1" is not/],
+    ['a rule without a scope id', { ...createApp, 'access-rules': 'a @ project:' }, /"a @ project:" is not/],
+    ['a long value', { ...createApp, 'if-exists': 'y'.repeat(200) }, new RegExp(`if-exists is "${'y'.repeat(80)}":`)],
+    [
+      'no credentials for another mode',
+      { mode: 'delete-app', url: token.url, 'app-id': '1' },
+      /oidc-audience, access-token\./,
+    ],
   ])('%s', (_name, given, expected) => {
-    expect(problemsOf(given)).toMatch(expected);
+    const text = problemsOf(given);
+    expect(text).toMatch(expected);
+    expect(text).toMatchSnapshot();
+  });
+
+  it.each([
+    ['a request token without an address', { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't' }],
+    ['an address without a request token', { ACTIONS_ID_TOKEN_REQUEST_URL: 'https://x.example' }],
+    ['an address that is none', { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't', ACTIONS_ID_TOKEN_REQUEST_URL: 'x' }],
+    [
+      'an address without TLS',
+      { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't', ACTIONS_ID_TOKEN_REQUEST_URL: 'http://x.example' },
+    ],
+  ])('%s is no offer of a token', (_name, env) => {
+    expect(problemsOf({ ...token, 'oidc-audience': 'x' }, { env })).toContain('GitHub offers this job no OIDC token');
+  });
+
+  it.each([19, 20, 21])('are listed up to twenty of %i', (count) => {
+    const rules = Array.from({ length: count }, (_, at) => `nonsense ${at}`).join('\n');
+    const text = problemsOf({ ...createApp, 'access-rules': rules });
+    expect(text).toContain(`create-app: there are ${count} problems with the inputs:\n- access-rules`);
+    expect(text.match(/\n- access-rules/g)).toHaveLength(Math.min(count, 20));
+    expect(text.endsWith(count > 20 ? '\n- and 1 more.' : '.')).toBe(true);
+    expect(text.includes('more')).toBe(count > 20);
+  });
+
+  it('at the limits are right', () => {
+    const url = `https://acme.run.ai/${'x'.repeat(2028)}`;
+    expect(parse({ ...token, ...app, url }).result().url).toBe(url);
+    expect(parse({ ...token, ...app, 'timeout-seconds': '1' }).result().timeoutSeconds).toBe(1);
+    for (const name of ['a1', `a${'b'.repeat(254)}`]) {
+      expect(parse({ ...createApp, 'app-name': name }).result()).toMatchObject({ name });
+    }
+    const longest = `${'j'.repeat(249)}@x.io`;
+    expect(parse({ ...createUser, email: longest }).result()).toMatchObject({ email: longest });
+    expect(parse({ ...token, ...app, url: 'http://127.10.200.255:1' }).result().url).toBe('http://127.10.200.255:1');
   });
 
   const ways: [string, Given][] = [
@@ -326,6 +392,12 @@ describe('secret inputs', () => {
       expect(events.indexOf('mask')).toBeLessThan(events.indexOf('warn'));
     },
   );
+
+  it('with a blank in the middle is nothing to warn of', () => {
+    const { result, warnings } = parse({ ...token, 'client-id': 'a', 'client-secret': 'a b' });
+    result();
+    expect(warnings).toEqual([]);
+  });
 
   it('in the url is masked as well', () => {
     const { result, masks } = parse({ ...token, ...app, url: 'https://a:hunter2@acme.run.ai' });

@@ -20,3 +20,12 @@ it.each<[string, (offset: number) => Page<number>, number[], number[]]>([
   expect(await collect(all)).toEqual(items);
   expect(offsets).toEqual(asked);
 });
+
+it('a list without an end is an error that says so', async () => {
+  const { all } = list((offset) => ({ items: [offset], last: false }));
+  await expect(collect(all)).rejects.toMatchObject({
+    code: 'unreadable',
+    message: 'The control plane sent a list without an end',
+    hint: 'Check url, and whether something else answers in place of the control plane.',
+  });
+});

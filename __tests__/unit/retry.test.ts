@@ -52,6 +52,7 @@ describe('what a Retry-After header asks for', () => {
     ['a negative number', '-1', undefined],
     ['a fraction', '1.5', undefined],
     ['garbage', 'soon', undefined],
+    ['a date with something before it', '1 Thu, 01 Jan 2026 00:01:00 GMT', undefined],
     ['an empty text', '', undefined],
     ['a bare year', '2027', 2_027_000],
   ])('%s', (_name, header, expected) => {
@@ -126,11 +127,25 @@ describe('errors of Node', () => {
     );
   });
 
-  it.each([[null], ['text'], [error(7)], [error('with blanks')], [new Error('x')]])(
-    'without a code show none: %s',
-    (thrown) => {
-      expect(codeOf(thrown)).toBe('unknown');
-      expect(inWords(classify(thrown), { peer: 'x:1', code: codeOf(thrown) })).not.toContain('secret');
-    },
-  );
+  it('is named with the host, and with its code where it has one', () => {
+    expect(inWords('refused', { peer: 'x:1', code: 'ECONNREFUSED' })).toBe(
+      'got no answer: the connection was refused (x:1, ECONNREFUSED)',
+    );
+    expect(inWords('refused', { peer: 'x:1', code: 'unknown' })).toBe(
+      'got no answer: the connection was refused (x:1)',
+    );
+  });
+
+  it.each([
+    [null],
+    ['text'],
+    [error('a ECONNRESET')],
+    [error('ECONNRESET a')],
+    [error(7)],
+    [error('with blanks')],
+    [new Error('x')],
+  ])('without a code show none: %s', (thrown) => {
+    expect(codeOf(thrown)).toBe('unknown');
+    expect(inWords(classify(thrown), { peer: 'x:1', code: codeOf(thrown) })).not.toContain('secret');
+  });
 });

@@ -26,6 +26,7 @@ describe('the forms of a secret that are masked', () => {
     const announced: string[] = [];
     const { mask } = createSecrets((form) => announced.push(form));
     mask('');
+    mask(' \n');
     mask('a b');
     mask('a b');
     expect(announced).toEqual(['a b', 'a%20b', 'a+b']);
@@ -81,6 +82,45 @@ describe('a server that quotes a secret back', () => {
     }
   });
 
+  it.each([
+    ['whole', secret],
+    ['in base64', bytes.toString('base64')],
+    ['in base64 without padding', bytes.toString('base64').replace(/=+$/, '')],
+    ['in hexadecimal', bytes.toString('hex')],
+    ['percent-encoded', encodeURIComponent(secret)],
+  ])('%s, hides just that', (_how, text) => {
+    expect(redact(`(${text})`, [secret])).toMatch(/^\(\*\*\*=*\)$/);
+  });
+
+  it.each([3, 4, 5, 6, 7])(
+    'hides a secret of %i characters in base64 and hexadecimal, whatever stands before it',
+    (length) => {
+      const short = 'kZ7pQ2x'.slice(0, length);
+      const sure = Buffer.from(short)
+        .toString('base64')
+        .slice(0, Math.floor((length * 8) / 6));
+      expect(redact(`<${sure}>`, [short])).not.toContain(sure);
+      expect(redact(`<${Buffer.from(short).toString('hex')}>`, [short])).toBe('<***>');
+      for (const before of ['', 'a', 'ab']) {
+        const encoded = Buffer.from(`${before}${short}${length > 4 ? 'zz' : ''}`).toString('base64');
+        if (length > 4) expect(redact(encoded, [short])).toContain('***');
+      }
+    },
+  );
+
+  it('hides a part of exactly eight characters, at the beginning, in the middle and at the end', () => {
+    const long = 'kZ7pQ2xW9mB4';
+    for (const at of [0, 2, 4]) {
+      expect(redact(long.slice(at, at + 8), [long])).toBe('***');
+      expect(redact(`<${long.slice(at, at + 7)}>`, [long])).toBe(`<${long.slice(at, at + 7)}>`);
+    }
+  });
+
+  it('hides every place of several', () => {
+    expect(redact('a kZ7 b kZ7', ['kZ7'])).toBe('a *** b ***');
+    expect(redact('kZ7', ['kZ7'])).toBe('***');
+  });
+
   it('keeps all that is no secret', () => {
     expect(redact('Resource with this name already exists', ['another secret', 'xyz'])).toBe(
       'Resource with this name already exists',
@@ -122,6 +162,7 @@ describe('text of a server', () => {
 
   it('is cut to 300 characters', () => {
     expect(cleanText('y'.repeat(5000), [])).toBe(`${'y'.repeat(300)}...`);
+    expect(cleanText('y'.repeat(300), [])).toBe('y'.repeat(300));
   });
 
   it('of any kind stays one line without commands', () => {

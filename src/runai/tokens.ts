@@ -123,5 +123,6 @@ function notFromGitHub(error: unknown): unknown {
   if (!(error instanceof RunaiError)) return error;
   const hint =
     'That is the service from which a job gets its OIDC token, not the control plane: can this runner reach it?';
-  return error.with({ code: 'oidc', hint });
+  // What is said of a certificate or a proxy fits here as well.
+  return error.with(error.code === 'unreachable' ? { code: 'oidc', hint } : { code: 'oidc' });
 }
