@@ -339,6 +339,16 @@ it('what a server says cannot become part of the page that the job summary is', 
   expect(result.summary).toContain('a&#38;b');
 });
 
+it('a token service whose certificate is not trusted needs ca-certificate as well', async () => {
+  const authority = await createAuthority();
+  const simulator = await startSimulator({ tls: await authority.issue({ hosts: ['localhost'] }) });
+  const { url: address, requestToken } = simulator.oidc;
+  const env = { ACTIONS_ID_TOKEN_REQUEST_URL: address, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken };
+  const result = await runStep({ inputs: { mode: 'token', url: simulator.url, 'oidc-audience': 'runai' }, env });
+  expect(result.errors).toEqual([expect.stringContaining('ca-certificate')]);
+  await simulator.close();
+});
+
 it('a token service that cannot be reached is not taken for the control plane', async () => {
   const gone = await listening(createServer());
   open.pop()?.close();
