@@ -9,6 +9,8 @@ const SHORTEST = 5;
 
 const controls = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+/g;
 
+const escapesOnly = /^%?[0-9a-f]{0,2}(%[0-9a-f]{0,2})+$/i;
+
 /** A form that a secret was found in, and the text that gave it away. */
 export interface Hit {
   form: string;
@@ -105,7 +107,8 @@ export class Haystack {
   #part(form: string): string | undefined {
     for (let at = 0; at + PART <= form.length; at++) {
       const part = form.slice(at, at + PART);
-      if (this.#parts.has(part)) return part;
+      // Escapes alone are two characters of punctuation, which the request around a secret has as well.
+      if (!escapesOnly.test(part) && this.#parts.has(part)) return part;
     }
     return undefined;
   }

@@ -232,7 +232,8 @@ function reissue(body: string, { issue, tokens }: FrontOptions, issued: string[]
     if (typeof fields[name] !== 'string') continue;
     const made = issue();
     if (tokenFields.includes(name)) {
-      if (!fitsHeader(made)) continue;
+      // The action takes no token with a blank in it: none of Run:ai's has one.
+      if (!fitsHeader(made) || made.includes(' ')) continue;
       tokens.set(made, fields[name]);
     }
     issued.push(made);
