@@ -9,5 +9,5 @@ export interface Context {
   /** Masks the secrets among the results, then writes them all. */
   publish(results: Results): void;
   /** Adds a table to the job summary. */
-  summarize(title: string, rows: Rows): Promise<void>;
+  summarize(title: string, rows: Rows): void;
 }

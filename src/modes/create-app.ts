@@ -23,7 +23,7 @@ export async function createApp(request: RequestFor<'create-app'>, context: Cont
       `The application ${name} has no permissions yet: give it some with access-rules, or in the control plane.`,
     );
   }
-  await context.summarize('Run:ai application', summaryOf(issued, { created, 'access rules made': made }));
+  context.summarize('Run:ai application', summaryOf(issued, { created, 'access rules made': made }));
 }
 
 function whatHappened({ created, clientSecret }: IssuedApplication & { created: boolean }, which: string): string {

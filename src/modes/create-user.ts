@@ -17,7 +17,7 @@ export async function createUser(request: RequestFor<'create-user'>, context: Co
   });
   log.info(whatHappened(user, `${email} on ${client.baseUrl}`));
   const made = await giveAccess(context, { subject: { id: username, kind: 'user' }, rules });
-  await context.summarize('Run:ai user', { email, id, created, 'access rules made': made });
+  context.summarize('Run:ai user', { email, id, created, 'access rules made': made });
 }
 
 function whatHappened({ created, temporaryPassword }: IssuedUser & { created: boolean }, which: string): string {

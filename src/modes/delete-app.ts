@@ -19,5 +19,5 @@ export async function deleteApp(request: RequestFor<'delete-app'>, context: Cont
   log.info(
     `${gone.deleted ? 'Deleted the application' : 'Somebody else has just deleted the application'} ${which} on ${client.baseUrl}`,
   );
-  await context.summarize('Run:ai application', summaryOf(gone, { deleted: gone.deleted }));
+  context.summarize('Run:ai application', summaryOf(gone, { deleted: gone.deleted }));
 }

@@ -12,5 +12,5 @@ export async function rotateApp(request: RequestFor<'rotate-app'>, context: Cont
   context.log.info(
     `Made a new client secret for the application ${context.client.clean(issued.application.name)}; the old one no longer works`,
   );
-  await context.summarize('Run:ai application', summaryOf(issued, { 'client secret': 'rotated' }));
+  context.summarize('Run:ai application', summaryOf(issued, { 'client secret': 'rotated' }));
 }
