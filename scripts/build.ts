@@ -36,9 +36,9 @@ const options = {
   quiet: true,
 };
 const { code: whole, assets } = await bundle(join(root, 'build/index.js'), options);
-// ncc's own minifying renames only; this also leaves out what is never called, a fifth of it all, and the toolkit's
-// summary, whose module would load fs.promises at every start: making a Summary and reading properties change nothing. In ASCII, since one
-// character beyond Latin-1 would make V8 keep all of the source in two bytes a character.
+// ncc's own minifying renames only; this also leaves out what is never called, a fifth of it all. With it goes the
+// toolkit's summary, whose module would load fs.promises at every start: making one and reading a property change nothing.
+// In ASCII, since one character beyond Latin-1 would make V8 keep all of the source in two bytes a character.
 const { code = '' } = await minify(whole, {
   ecma: 2020,
   compress: { passes: 3, pure_getters: true, pure_funcs: ['Summary'] },
