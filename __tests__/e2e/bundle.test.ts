@@ -46,6 +46,12 @@ describe('dist/', () => {
     expect(readFileSync(join(root, 'dist/index.js'), 'utf8')).not.toMatch(/["'](node:)?assert["']/);
   });
 
+  it('does not load fs.promises, which the toolkit would for a summary that is not used', () => {
+    const bundle = readFileSync(join(root, 'dist/index.js'), 'utf8');
+    expect(bundle).toContain('GITHUB_STEP_SUMMARY');
+    expect(bundle).not.toMatch(/\bpromises\b/);
+  });
+
   it('comes with the licences of all that is in it', () => {
     const licenses = readFileSync(join(root, 'dist/licenses.txt'), 'utf8');
     for (const name of ['@actions/core', '@actions/http-client', 'tunnel']) expect(licenses).toContain(`${name}\n`);
@@ -84,6 +90,17 @@ describe('the step', () => {
       expect(result.errors).toEqual([expect.stringContaining('GITHUB_OUTPUT')]);
     }
     expect(simulator.requests).toEqual([]);
+    await simulator.close();
+  });
+
+  it.skipIf(process.platform === 'win32')('does not wait for a reader where the job summary is a pipe', async () => {
+    const simulator = await startSimulator();
+    const pipe = join(temp, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    const inputs = { mode: 'create-app', url: simulator.url, 'app-name': 'a1', ...credentials(simulator) };
+    const result = await runStep({ inputs, env: { GITHUB_STEP_SUMMARY: pipe } });
+    expect(result).toMatchObject({ exitCode: 0, hung: false });
+    expect(result.warnings).toContain('The job summary could not be written.');
     await simulator.close();
   });
 
