@@ -196,7 +196,7 @@ class InputReader {
     if (!isSafeUrl(value)) this.#report('url must begin with https://: plain http would send the secrets unencrypted');
     if (url.username || url.password)
       this.#report('url must not hold a user name or password: there are inputs for them');
-    if (url.search || url.hash || /[?#]/.test(value)) this.#report('url must not hold a query (?) or a fragment (#)');
+    if (/[?#]/.test(value)) this.#report('url must not hold a query (?) or a fragment (#)');
     return url.origin + url.pathname.replace(/\/+$/, '');
   }
 
@@ -247,7 +247,7 @@ class InputReader {
   appName(mode: Mode): string {
     const name = this.#given('app-name');
     if (!name) return this.#report(`app-name is missing: mode ${mode} needs it`);
-    if (name.length < 2 || name.length > 255 || !/^[a-z][-_a-z0-9]*[a-z0-9]$/.test(name)) {
+    if (name.length > 255 || !/^[a-z][-_a-z0-9]*[a-z0-9]$/.test(name)) {
       this.#report(
         'app-name must have 2 to 255 characters: lower-case letters, digits, - and _, with a letter first and a letter or digit last',
       );
@@ -269,7 +269,7 @@ class InputReader {
   email(): string {
     const email = this.#given('email');
     if (!email) return this.#report('email is missing: mode create-user needs it');
-    if (email.length < 5 || email.length > 254 || !/^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$/.test(email)) {
+    if (email.length > 254 || !/^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$/.test(email)) {
       this.#report('email is not an email address of 5 to 254 characters');
     }
     return email;

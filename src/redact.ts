@@ -33,7 +33,7 @@ export function needleOf(secret: string): Needle {
   for (const form of encoded) if (form.length >= SHORT_FORM) forms.push(foldCase(form), decode(form).text);
   const parts = new Set<string>();
   for (const form of forms) for (let at = 0; at + PART <= form.length; at++) parts.add(form.slice(at, at + PART));
-  return { parts, wholes: forms.filter((form) => form.trim() !== '' && form.length < PART) };
+  return { parts, wholes: forms.filter((form) => form !== '' && form.length < PART) };
 }
 
 /** Hides every secret in `text`, however it is encoded, and every part of one that is 8 characters or longer. */

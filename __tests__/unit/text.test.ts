@@ -131,6 +131,25 @@ describe('a server that quotes a secret back', () => {
     expect(redact('pin 42, not 421', ['42'])).toBe('pin ***, not ***1');
   });
 
+  it.each(['+', '\\', '+\\'])('hides %s, of which nothing is left when it is decoded', (odd) => {
+    expect(redact(`a${odd}b`, [odd])).toBe('a***b');
+    expect(redact('ab', [odd])).toBe('ab');
+  });
+
+  it('hides a part of eight characters that its encoding makes up of +, / and their substitutes', () => {
+    const odd = '???>>>???>>>';
+    const base64 = Buffer.from(odd).toString('base64');
+    expect(base64).toBe('Pz8/Pj4+Pz8/Pj4+');
+    expect(redact(`<${base64}>`, [odd])).toMatch(/^<\*\*\*\+?>$/);
+    expect(redact(`<${Buffer.from(odd).toString('base64url')}>`, [odd])).toBe('<***>');
+  });
+
+  it('goes on behind a character reference that stands for nothing', () => {
+    const text = '&#x110000; &#1114112; &#x10ffff; kZ7pQ2xW';
+    expect(redact(text, ['kZ7pQ2xW'])).toBe('&#x110000; &#1114112; &#x10ffff; ***');
+    expect(redact('&#x10ffff;', ['\u{10ffff}'])).toBe('***');
+  });
+
   it('never lets eight characters of any secret through', () => {
     const parts = fc.tuple(
       fc.string({ minLength: 16, maxLength: 60, unit: 'binary' }),
