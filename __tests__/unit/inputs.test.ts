@@ -263,7 +263,11 @@ describe('wrong inputs', () => {
       { ...createApp, 'access-rules': 'a @ project x:1' },
       /"a @ project x:1" is not/,
     ],
-    ['a scope type with something behind it', { ...createApp, 'access-rules': 'a @ project-x:1' }, /"a @ project-x:1" is not/],
+    [
+      'a scope type with something behind it',
+      { ...createApp, 'access-rules': 'a @ project-x:1' },
+      /"a @ project-x:1" is not/,
+    ],
     ['a rule without a role', { ...createApp, 'access-rules': '@ project:1' }, /"@ project:1" is not/],
     ['a rule without a scope id', { ...createApp, 'access-rules': 'a @ project:' }, /"a @ project:" is not/],
     ['a long value', { ...createApp, 'if-exists': 'y'.repeat(200) }, new RegExp(`if-exists is "${'y'.repeat(80)}":`)],
