@@ -6,8 +6,11 @@ const PART = 8;
 const SHORT_FORM = 4;
 /** How much of a secret is looked for. No secret that matters is longer. */
 const INDEX_LIMIT = 16_384;
-/** How often text is decoded: what was encoded twice on its way is found, and nothing goes on for ever. */
-const PASSES = 4;
+/**
+ * How often text is decoded. A secret may itself look encoded several times over, and its text must come down as far as
+ * the secret does; and nothing goes on for ever.
+ */
+const PASSES = 16;
 
 /** A secret, made ready to be searched for in many texts. */
 export interface Needle {

@@ -21,7 +21,7 @@ interface Report {
 
 export async function run({ short }: PartOptions): Promise<PartResult> {
   const result = emptyResult('Mutants');
-  // It takes half an hour.
+  // It takes a quarter of an hour.
   if (short) return { ...result, lines: ['not run: see npm run torture -- --only mutants'] };
   const stryker = join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js');
   const { status } = spawnSync(process.execPath, [stryker, 'run', 'torture/stryker.json'], { cwd: root });

@@ -144,6 +144,13 @@ describe('a server that quotes a secret back', () => {
     expect(redact(`<${Buffer.from(odd).toString('base64url')}>`, [odd])).toBe('<***>');
   });
 
+  it.each([1, 2, 4, 8])('hides a secret that looks encoded itself, when it is encoded %i times', (times) => {
+    const odd = 'jYm7FR%2525tPyYf%2525rKBA%25252BpM%0D%0Af7r%0D%0AXF';
+    let text = odd;
+    for (let time = 0; time < times; time++) text = encodeURIComponent(text);
+    expect(redact(`<${text}>`, [odd])).toBe('<***>');
+  });
+
   it('goes on behind a character reference that stands for nothing', () => {
     const text = '&#x110000; &#1114112; &#x10ffff; kZ7pQ2xW';
     expect(redact(text, ['kZ7pQ2xW'])).toBe('&#x110000; &#1114112; &#x10ffff; ***');
