@@ -8,6 +8,7 @@ type ServerTime = (ours: number) => { earliest: number; latest: number } | undef
 
 interface Case {
   createdAt: number | undefined;
+  status?: number;
   ifExists?: IfExists;
   lost?: LostAttempt[];
   serverTime?: ServerTime;
@@ -18,14 +19,20 @@ const closeTo: ServerTime = (ours) => ({ earliest: ours, latest: ours + 500 });
 const lostOnce = [{ from: 10_500, to: 20_000 }];
 
 /** What is done about an existing thing, after the attempts that were lost. */
-async function conflictAfter({ createdAt, ifExists = 'skip', lost = lostOnce, serverTime = closeTo }: Case) {
+async function conflictAfter({
+  createdAt,
+  status = 409,
+  ifExists = 'skip',
+  lost = lostOnce,
+  serverTime = closeTo,
+}: Case) {
   const done: string[] = [];
   const client = { serverTime, now: () => 30_000 } as Client;
   const result = await createOnce(client, {
     ifExists,
     create: async (effort) => {
       effort.lost.push(...lost);
-      return { status: 409, body: { kind: 'empty' }, attempts: 1 };
+      return { status, body: { kind: 'empty' }, attempts: 1 };
     },
     find: async () => {
       done.push('find');
@@ -33,7 +40,7 @@ async function conflictAfter({ createdAt, ifExists = 'skip', lost = lostOnce, se
     },
     renew: async () => ({ how: 'renewed' }),
     keep: () => ({ how: 'kept' }),
-    problem: () => new RunaiError('forbidden', 'refused', { status: 409 }),
+    problem: () => new RunaiError('forbidden', 'refused', { status }),
   }).catch((error: unknown) => error);
   return { result, done };
 }
@@ -101,4 +108,15 @@ describe('a thing that exists, and is somebody else’s', () => {
     expect((result as RunaiError).hint).toContain('set if-exists to skip to keep it');
     expect(done).toEqual(looked);
   });
+});
+
+describe('a refusal that is no conflict', () => {
+  it.each<IfExists>(['fail', 'skip', 'rotate'])(
+    'fails the step with if-exists: %s, without a look',
+    async (ifExists) => {
+      const { result, done } = await conflictAfter({ createdAt: 5_500, status: 403, ifExists, lost: [] });
+      expect(result).toMatchObject({ code: 'forbidden', status: 403 });
+      expect(done).toEqual([]);
+    },
+  );
 });
