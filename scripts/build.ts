@@ -30,24 +30,35 @@ const bundle: (entry: string, options: BundleOptions) => Promise<Bundle> = requi
 const options = {
   // CommonJS starts faster than an ES module: `npm run bench` shows the whole process.
   esm: false,
-  // The tunnel package requires assert without ever using it; loading it would cost 2 MiB and 2 ms in every step.
-  externals: { assert: 'events' },
+  // The toolkit imports these for methods that this action never calls: another dispatcher, another way through a proxy,
+  // the details of the platform. Undici alone is nine tenths of the bundle, and takes 50 ms to load in every step.
+  // An external must be a module that is there: this one is, and is loaded anyway.
+  externals: { undici: 'events', tunnel: 'events', '@actions/exec': 'events' },
   license: 'licenses.txt',
   quiet: true,
 };
-const { code: whole, assets } = await bundle(join(root, 'build/index.js'), options);
-// ncc's own minifying renames only; this also leaves out what is never called, a fifth of it all. With it goes the
-// toolkit's summary, whose module would load fs.promises at every start: making one and reading a property change nothing.
-// In ASCII, since one character beyond Latin-1 would make V8 keep all of the source in two bytes a character.
-const { code = '' } = await minify(whole, {
-  ecma: 2020,
-  compress: { passes: 3, pure_getters: true, pure_funcs: ['Summary'] },
-  format: { ascii_only: true, comments: false },
-});
+const { code, assets } = await bundle(join(root, 'build/index.js'), options);
+const files: Record<string, string> = { 'index.js': code, 'package.json': '{ "type": "commonjs" }\n' };
+for (const [name, { source }] of Object.entries(assets)) files[name] = source.toString();
 
 rmSync(values.out, { recursive: true, force: true });
 mkdirSync(values.out, { recursive: true });
-const files = { 'index.js': code, 'package.json': '{ "type": "commonjs" }\n' };
-for (const [name, text] of Object.entries(files)) writeFileSync(join(values.out, name), text);
-for (const [name, { source }] of Object.entries(assets)) writeFileSync(join(values.out, name), source);
-console.log(`${join(values.out, 'index.js')}: ${(code.length / 1000).toFixed(1)} kB`);
+for (const [name, text] of Object.entries(files)) {
+  const content = name.endsWith('.js') ? await minified(text) : text;
+  writeFileSync(join(values.out, name), content);
+  if (name.endsWith('.js')) console.log(`${join(values.out, name)}: ${(content.length / 1000).toFixed(1)} kB`);
+}
+
+/**
+ * ncc's own minifying renames only; this also leaves out what is never called, a fifth of it all. With it goes the
+ * toolkit's summary, whose module would load fs.promises at every start: making one and reading a property change nothing.
+ * In ASCII, since one character beyond Latin-1 would make V8 keep all of the source in two bytes a character.
+ */
+async function minified(text: string): Promise<string> {
+  const { code = '' } = await minify(text, {
+    ecma: 2020,
+    compress: { passes: 3, pure_getters: true, pure_funcs: ['Summary'] },
+    format: { ascii_only: true, comments: false },
+  });
+  return code;
+}
