@@ -49,18 +49,23 @@ describe('the tables of inputs and outputs', () => {
     expect(shown).toEqual(Object.entries(inputSpecs).map(([name, spec]) => [name, [...spec.modes].toSorted()]));
   });
 
-  it('leave no name room to break: the title of a column is at least as wide', () => {
+  it('leave names no room to break: the title of a column of names is as wide as the longest', () => {
     for (const table of ['inputs', 'outputs']) {
-      const [title = '', ...cells] = linesOf(table).map((line) => line.split(' | ')[0] ?? '');
-      const longest = Math.max(...cells.map((cell) => /`(.+)`/.exec(cell)?.[1]?.length ?? 0));
-      // In pixels: a blank has 4, and a letter of code 8.2.
-      expect([...title.matchAll(/&nbsp;/g)].length * 4 + 40, table).toBeGreaterThan(longest * 8.2 + 11);
+      const rows = linesOf(table).map((line) => line.split(' | '));
+      for (const column of [0, 1]) {
+        const [title = '', , ...cells] = rows.map((row) => row[column] ?? '');
+        const names = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name));
+        const longest = Math.max(...names.map((name) => name.length));
+        // In pixels: a blank has 4, a letter of the title 8, and one of code 8.2.
+        const width = [...title.matchAll(/&nbsp;/g)].length * 4 + title.replaceAll('&nbsp;', '').length * 8;
+        expect(width, `${table}, column ${column + 1}`).toBeGreaterThanOrEqual(longest * 8.2 + 11);
+      }
     }
   });
 });
 
 function linesOf(table: string): string[] {
-  const [, body = ''] = new RegExp(`<!-- begin ${table} -->\n([^]*?)\n<!-- end ${table} -->`).exec(readme) ?? [];
+  const [, body = ''] = new RegExp(`<!-- begin ${table} -->\n([\\s\\S]*?)\n<!-- end ${table} -->`).exec(readme) ?? [];
   return body.split('\n').map((line) => line.replace(/^\| /, ''));
 }
 
@@ -113,7 +118,7 @@ describe('figures', () => {
   });
 
   it('about speed and size are on one page, marked with the command that prints them', () => {
-    const marked = /<!-- begin figures: npm run bench -->\n[^]*?<!-- end figures -->/;
+    const marked = /<!-- begin figures: npm run bench -->\n[\s\S]*?<!-- end figures -->/;
     expect(read('docs/performance.md')).toMatch(marked);
     for (const page of pages) expect(read(page).replace(marked, ''), page).not.toMatch(/\b\d[\d,.]* ?(ms|kB|MB|MiB)\b/);
   });

@@ -39,7 +39,7 @@ const plausible: Record<string, string> = {
   'ca-certificate': rootCertificates[0] ?? '',
 };
 
-function valueOf(name: string, given: string): string {
+function plainValue(name: string, given: string): string {
   if (name === 'url') return origin;
   if (/^\$\{\{[^}]*\}\}$/.test(given.trim())) return plausible[name] ?? 'x1';
   return given.replace(/\$\{\{[^}]*\}\}/g, '1');
@@ -50,7 +50,9 @@ async function tried({
   with: given = {},
 }: Step): Promise<{ unknown: string[]; code: string | undefined; errors: string[] }> {
   const unknown = Object.keys(given).filter((name) => !(name in actionFile.inputs));
-  const inputs = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, valueOf(name, String(value))]));
+  const inputs = Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name, plainValue(name, String(value))]),
+  );
   const env = {
     GITHUB_API_URL: origin,
     GITHUB_REPOSITORY: 'your-org/shop',
