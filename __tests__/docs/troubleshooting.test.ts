@@ -229,7 +229,7 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
     simulator.fault({ path: '/token', skip: 1, times: 1000, fault: { kind: 'status', status: 401, body } });
     return [await storing()];
   },
-  interrupted: () => (hasSignals ? [stalled({}, 'SIGTERM'), stalled({}, 'SIGINT')] : []),
+  interrupted: async () => (hasSignals ? [await stalled({}, 'SIGTERM'), await stalled({}, 'SIGINT')] : []),
   internal: () => [stalled({ env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ambush)}` } })],
 };
 
