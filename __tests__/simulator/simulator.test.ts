@@ -7,11 +7,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-
-import { checkAnswer } from './simulator/contract.ts';
-import type { EchoStyle, Fault, Simulator, SimulatorOptions, Version } from './simulator/simulator.ts';
-import { startSimulator } from './simulator/simulator.ts';
-import { createAuthority } from './support/certificates.ts';
+import { createAuthority } from '../support/certificates.ts';
+import { checkAnswer } from './contract.ts';
+import type { EchoStyle, Fault, Simulator, SimulatorOptions, Version } from './simulator.ts';
+import { startSimulator } from './simulator.ts';
 
 const started: Simulator[] = [];
 
@@ -706,7 +705,7 @@ describe('TLS', () => {
 });
 
 describe('the command line', () => {
-  const cli = fileURLToPath(new URL('simulator/cli.ts', import.meta.url));
+  const cli = fileURLToPath(new URL('cli.ts', import.meta.url));
 
   test('prints what a person needs and ends well when interrupted', async () => {
     const child = spawn(process.execPath, [cli, '--version', '3.0'], { stdio: ['ignore', 'pipe', 'inherit'] });
