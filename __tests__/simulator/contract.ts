@@ -1,3 +1,5 @@
+import type { Answer, RequestSeen } from './answers.ts';
+import { splitPath } from './answers.ts';
 import type { Span, Version } from './profiles.ts';
 import { nearest, within } from './profiles.ts';
 
@@ -426,19 +428,7 @@ export function matchesOf(pathname: string): Match[] {
   });
 }
 
-export interface RequestSeen {
-  method: string;
-  /** Path and query, without the prefix that the control plane is served under. */
-  path: string;
-  headers: Record<string, string | string[] | undefined>;
-  body: string;
-}
-
-export interface AnswerSeen {
-  status: number;
-  headers: Record<string, string>;
-  body: string;
-}
+type AnswerSeen = Omit<Answer, 'documented'>;
 
 /** `breach`: the client is wrong in every version. Otherwise only this version refuses it, which no client can foresee. */
 interface Finding {
@@ -588,11 +578,6 @@ function checkAuthorization(endpoint: Endpoint, header: string | string[] | unde
   if (!endpoint.auth) return header === undefined ? [] : [breach('Authorization was sent with a grant')];
   if (header === undefined) return [breach('Authorization is missing')];
   return /^Bearer [\w.~+/-]+=*$/.test(String(header)) ? [] : [breach('Authorization is not a bearer token')];
-}
-
-function splitPath(path: string): { pathname: string; query: string } {
-  const at = path.indexOf('?');
-  return at < 0 ? { pathname: path, query: '' } : { pathname: path.slice(0, at), query: path.slice(at + 1) };
 }
 
 /** One sentence for each breach of the contract in a request. */

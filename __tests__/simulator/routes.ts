@@ -1,18 +1,11 @@
-import type { Endpoint, RequestSeen } from './contract.ts';
+import type { Answer, RequestSeen } from './answers.ts';
+import { bearer, empty, json, page, refusal, splitPath, undocumented } from './answers.ts';
+import type { Endpoint } from './contract.ts';
 import { bodyProblems, matchesOf, parseBody } from './contract.ts';
 import type { MissingEndpoint, Version } from './profiles.ts';
 import { within } from './profiles.ts';
 import type { AccessRule, Application, Role, State, Subject, User } from './state.ts';
 import { jwt } from './state.ts';
-
-export interface Answer {
-  status: number;
-  /** Names in lower case. */
-  headers: Record<string, string>;
-  body: string;
-  /** Whether the contract speaks about it; not so for what a gateway, a web UI or GitHub would answer. */
-  documented: boolean;
-}
 
 /** Which of the optional fields a token answer carries. */
 export interface TokenFields {
@@ -51,28 +44,8 @@ interface Call {
   caller: string;
 }
 
-export function json(status: number, value: unknown): Answer {
-  const headers = { 'content-type': 'application/json; charset=utf-8' };
-  return { status, headers, body: JSON.stringify(value), documented: true };
-}
-
-const nothing: Answer = { status: 204, headers: {}, body: '', documented: true };
-
-export function refusal(status: number, message: string, details?: string): Answer {
-  return json(status, details === undefined ? { code: status, message } : { code: status, message, details });
-}
-
 function oauthRefusal(status: number, error: string, description: string): Answer {
   return json(status, { error, error_description: description });
-}
-
-const undocumented = (answer: Answer): Answer => ({ ...answer, documented: false });
-
-export function page(status: number): Answer {
-  const body =
-    '<!doctype html>\n<html lang="en"><head><title>Run:ai</title></head>' +
-    '<body><div id="root"></div><script src="/main.js"></script></body></html>\n';
-  return { status, headers: { 'content-type': 'text/html; charset=utf-8' }, body, documented: false };
 }
 
 function missing(kind: MissingEndpoint): Answer {
@@ -214,7 +187,7 @@ function getApplication(call: Call): Answer {
 function deleteApplication(call: Call): Answer {
   return withApplication(call, (application) => {
     call.plane.state.removeApplication(application);
-    return nothing;
+    return empty(204);
   });
 }
 
@@ -286,7 +259,7 @@ function getUser(call: Call): Answer {
 function deleteUser(call: Call): Answer {
   return withUser(call, (user) => {
     call.plane.state.removeUser(user);
-    return nothing;
+    return empty(204);
   });
 }
 
@@ -373,10 +346,6 @@ for (const path of ['/api/v1/apps', '/api/v1/service-accounts']) {
   handlers[`POST ${path}/{id}/secret`] = resetSecret;
 }
 
-function bearer(request: RequestSeen): string {
-  return /^Bearer (.+)$/.exec(String(request.headers['authorization'] ?? ''))?.[1] ?? '';
-}
-
 /** Who calls, or why they may not. */
 function admit(plane: Plane, request: RequestSeen): Subject | Answer {
   const subject = plane.state.subjectOf(bearer(request));
@@ -395,7 +364,7 @@ function refuseBody(endpoint: Endpoint, request: RequestSeen, problems: string[]
 
 /** What the control plane answers, with the work done. `path` comes without the prefix. */
 export function answerRequest(plane: Plane, request: RequestSeen): Answer {
-  const [pathname = '', query = ''] = request.path.split(/\?(.*)/s);
+  const { pathname, query } = splitPath(request.path);
   const present = matchesOf(pathname).filter(({ endpoint }) => within(plane.version, endpoint));
   if (present.length === 0) return missing(plane.missingEndpoint);
   const match = present.find(({ endpoint }) => endpoint.method === request.method);
@@ -416,7 +385,7 @@ export function answerOidc(plane: Plane, request: RequestSeen): Answer {
   const { state, oidc } = plane;
   if (request.method !== 'GET' || bearer(request) !== oidc.requestToken)
     return undocumented(json(401, { message: 'Not authorized to request a token' }));
-  const [, query = ''] = request.path.split(/\?(.*)/s);
+  const { query } = splitPath(request.path);
   const audience = new URLSearchParams(query).get('audience') ?? 'https://github.com/acme';
   const seconds = Math.floor(plane.now() / 1000);
   const claims = { iss: oidc.issuer, sub: oidc.subject, aud: audience, iat: seconds, exp: seconds + 300 };

@@ -1,17 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { IncomingHttpHeaders } from 'node:http';
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-
-import { checkAnswer } from './simulator/contract.ts';
-import type { EchoStyle, Fault, Simulator, SimulatorOptions, Version } from './simulator/simulator.ts';
-import { startSimulator } from './simulator/simulator.ts';
-import { createAuthority } from './support/certificates.ts';
+import { createAuthority } from '../support/certificates.ts';
+import { call, jsonOf, type Seen, type Sent } from './call.ts';
+import { checkAnswer } from './contract.ts';
+import type { EchoStyle, Fault, Simulator, SimulatorOptions, Version } from './simulator.ts';
+import { startSimulator } from './simulator.ts';
 
 const started: Simulator[] = [];
 
@@ -24,78 +21,6 @@ async function start(options?: SimulatorOptions): Promise<Simulator> {
 afterEach(async () => {
   await Promise.all(started.splice(0).map((simulator) => simulator.close()));
 });
-
-interface Sent {
-  method?: string;
-  json?: unknown;
-  form?: Record<string, string>;
-  token?: string;
-  headers?: Record<string, string>;
-  ca?: string;
-  /** Destroys the request once so many characters have come, or so many milliseconds have passed in silence. */
-  enough?: number;
-  patience?: number;
-}
-
-interface Seen {
-  status?: number;
-  headers?: IncomingHttpHeaders;
-  body: string;
-  raw: Buffer;
-  error?: string;
-  gaveUp?: true;
-}
-
-function headersOf(sent: Sent): Record<string, string> {
-  return {
-    ...(sent.json === undefined ? {} : { 'content-type': 'application/json' }),
-    ...(sent.form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
-    ...(sent.token === undefined ? {} : { authorization: `Bearer ${sent.token}` }),
-    ...sent.headers,
-  };
-}
-
-/** One request on a connection of its own, and everything the client got to see of the answer. */
-function call(url: string, sent: Sent = {}): Promise<Seen> {
-  const body = sent.form ? new URLSearchParams(sent.form).toString() : sent.json ? JSON.stringify(sent.json) : '';
-  const chunks: Buffer[] = [];
-  const seen: Partial<Seen> = {};
-  const open = url.startsWith('https:') ? httpsRequest : httpRequest;
-  return new Promise((resolve) => {
-    const settle = (more: Partial<Seen>) => {
-      const raw = Buffer.concat(chunks);
-      resolve({ ...seen, ...more, raw, body: raw.toString('utf8') });
-    };
-    const outgoing = open(url, {
-      method: sent.method ?? (body === '' ? 'GET' : 'POST'),
-      headers: { ...headersOf(sent), 'content-length': Buffer.byteLength(body) },
-      agent: false,
-      timeout: sent.patience ?? 5000,
-      ...(sent.ca ? { ca: sent.ca } : {}),
-    });
-    const giveUp = () => {
-      settle({ gaveUp: true });
-      outgoing.destroy();
-    };
-    outgoing.on('timeout', giveUp);
-    outgoing.on('error', (error: NodeJS.ErrnoException) => settle({ error: error.message }));
-    outgoing.on('response', (incoming) => {
-      seen.status = incoming.statusCode ?? 0;
-      seen.headers = incoming.headers;
-      incoming.on('data', (chunk: Buffer) => {
-        chunks.push(chunk);
-        if (Buffer.concat(chunks).length >= (sent.enough ?? Number.POSITIVE_INFINITY)) giveUp();
-      });
-      incoming.on('error', (error) => settle({ error: error.message }));
-      incoming.on('end', () => settle({}));
-    });
-    outgoing.end(body);
-  });
-}
-
-/** The answer's JSON, read loosely: what it should be is what the tests say. */
-// biome-ignore lint/suspicious/noExplicitAny: a test reads answers of every shape
-const jsonOf = (seen: Seen): any => JSON.parse(seen.body);
 
 async function login(simulator: Simulator, ca?: string): Promise<string> {
   const { username, password } = simulator.admin;
@@ -599,7 +524,7 @@ describe('faults', () => {
     const simulator = await start();
     const token = await login(simulator);
     simulator.fault({ fault });
-    const patience = fault.kind === 'stall' ? 30 : 5000;
+    const patience = fault.kind === 'stall' ? 300 : 5000;
     const seen = await call(`${simulator.url}/api/v1/apps`, { token, patience, enough: 100_000 });
     expect(seen).toMatchObject(expected);
     expect(simulator.requests.at(-1)?.status).toBe(expected.status);
@@ -706,7 +631,7 @@ describe('TLS', () => {
 });
 
 describe('the command line', () => {
-  const cli = fileURLToPath(new URL('simulator/cli.ts', import.meta.url));
+  const cli = fileURLToPath(new URL('cli.ts', import.meta.url));
 
   test('prints what a person needs and ends well when interrupted', async () => {
     const child = spawn(process.execPath, [cli, '--version', '3.0'], { stdio: ['ignore', 'pipe', 'inherit'] });
