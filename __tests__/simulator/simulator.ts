@@ -3,20 +3,49 @@ import type { Answer } from './answers.ts';
 import { page, refusal } from './answers.ts';
 import { checkAnswer, checkRequest } from './contract.ts';
 import type { FaultRule } from './faults.ts';
+import { answerOidc } from './grants.ts';
+import type { Oidc, Plane, Resource, TokenFields } from './plane.ts';
 import type { MissingEndpoint, Version } from './profiles.ts';
-import type { Plane, TokenFields } from './routes.ts';
-import { answerOidc, answerRequest } from './routes.ts';
+import { answerRequest } from './routes.ts';
 import type { Log, LoopbackServer, Received, RecordedRequest, ServerOptions } from './server.ts';
 import { startServer } from './server.ts';
-import type { AccessRule, AccessRuleSeed, Application, ApplicationSeed, Role, User, UserSeed } from './state.ts';
+import type {
+  AccessRule,
+  AccessRuleSeed,
+  Application,
+  ApplicationSeed,
+  Cluster,
+  ClusterSeed,
+  Department,
+  DepartmentSeed,
+  Project,
+  ProjectSeed,
+  Role,
+  User,
+  UserSeed,
+} from './state.ts';
 import { jwt, randomPassword, State } from './state.ts';
 
 export type { EchoStyle } from './echo.ts';
 export type { Fault, FaultRule, When } from './faults.ts';
+export type { Resource, TokenFields } from './plane.ts';
 export type { MissingEndpoint, Version } from './profiles.ts';
-export type { TokenFields } from './routes.ts';
 export type { AfterAnswer, RecordedRequest } from './server.ts';
-export type { AccessRule, AccessRuleSeed, Application, ApplicationSeed, Role, User, UserSeed } from './state.ts';
+export type {
+  AccessRule,
+  AccessRuleSeed,
+  Application,
+  ApplicationSeed,
+  Cluster,
+  ClusterSeed,
+  Department,
+  DepartmentSeed,
+  Project,
+  ProjectSeed,
+  Role,
+  User,
+  UserSeed,
+} from './state.ts';
 
 /** The clock is also that of `createdAt` and of token expiry. */
 export interface SimulatorOptions extends ServerOptions {
@@ -38,6 +67,17 @@ export interface SimulatorOptions extends ServerOptions {
   omitClientId?: boolean;
   /** The client id of a new application; its name when left out. */
   clientIdOf?: (name: string) => string;
+  /** What is made has no `createdAt`. */
+  nullCreatedAt?: boolean;
+  /** Answers 409 to an access rule that is there, where the documents name no such status. */
+  refuseDuplicateRules?: boolean;
+  ignoreOrgUnitFilter?: boolean;
+  /** The most projects or departments of a page; 500 when left out. */
+  orgUnitsPageLimit?: number;
+  /** The clusters come as `{clusters: […]}`, not as a bare list. */
+  clustersInObject?: boolean;
+  /** Resources that nobody may touch, the administrator included: 403. */
+  forbid?: Resource[];
   /** What `/api/v1/token` says to wrong credentials; 400, the documented one, when left out. */
   wrongPasswordStatus?: 400 | 401;
   missingEndpoint?: MissingEndpoint;
@@ -46,6 +86,10 @@ export interface SimulatorOptions extends ServerOptions {
   externalTokens?: string[];
   /** What a token of the OIDC stand-in must be for. */
   oidcAudience?: string;
+  /** Seconds; 300 when left out. */
+  oidcLifetime?: number;
+  /** The subject names the repository, or also its immutable ids as for those made since July 2026; `names` when left out. */
+  oidcSubject?: 'names' | 'ids';
   /** Whether an exchanged external token may do everything; true when left out. */
   externalIsAdministrator?: boolean;
 }
@@ -65,11 +109,19 @@ export interface Simulator {
   users: User[];
   accessRules: AccessRule[];
   roles: Role[];
+  projects: Project[];
+  departments: Department[];
+  clusters: Cluster[];
+  /** Resources that nobody may touch; can be changed. */
+  forbidden: Set<Resource>;
   secretsIssued: string[];
   addApplication(seed: ApplicationSeed): Application;
   addUser(seed: UserSeed): User;
   addRole(role: Role): Role;
   addAccessRule(seed: AccessRuleSeed): AccessRule;
+  addCluster(seed: ClusterSeed): Cluster;
+  addDepartment(seed: DepartmentSeed): Department;
+  addProject(seed: ProjectSeed): Project;
   isValidSecret(clientId: string, secret: string): boolean;
   isValidPassword(email: string, password: string): boolean;
   isValidToken(token: string): boolean;
@@ -105,17 +157,29 @@ function planeOf(options: SimulatorOptions, url: () => string): Plane {
     rolesPageLimit: options.rolesPageLimit ?? 50,
     ignoreUserFilter: options.ignoreUserFilter ?? false,
     guideShapes: options.guideShapes ?? false,
+    nullCreatedAt: options.nullCreatedAt ?? false,
+    refuseDuplicateRules: options.refuseDuplicateRules ?? false,
+    ignoreOrgUnitFilter: options.ignoreOrgUnitFilter ?? false,
+    orgUnitsPageLimit: options.orgUnitsPageLimit ?? 500,
+    clustersInObject: options.clustersInObject ?? false,
+    forbidden: new Set(options.forbid),
     omitClientId: options.omitClientId ?? false,
     wrongPasswordStatus: options.wrongPasswordStatus ?? 400,
     missingEndpoint: options.missingEndpoint ?? 'json-404',
     tokenFields: options.tokenFields ?? {},
     externalIsAdministrator: options.externalIsAdministrator ?? true,
-    oidc: {
-      requestToken: state.remember(jwt({ iss: 'github', jti: randomBytes(8).toString('hex') })),
-      audience: options.oidcAudience ?? 'runai',
-      subject: 'repo:acme/app:ref:refs/heads/main',
-      issuer: 'https://token.actions.githubusercontent.com',
-    },
+    oidc: oidcOf(options, state),
+  };
+}
+
+function oidcOf({ oidcAudience, oidcLifetime, oidcSubject }: SimulatorOptions, state: State): Oidc {
+  const repository = oidcSubject === 'ids' ? 'acme@9919/app@1296269' : 'acme/app';
+  return {
+    requestToken: state.remember(jwt({ iss: 'github', jti: randomBytes(8).toString('hex') })),
+    audience: oidcAudience ?? 'runai',
+    subject: `repo:${repository}:ref:refs/heads/main`,
+    issuer: 'https://token.actions.githubusercontent.com',
+    lifetime: oidcLifetime ?? 300,
   };
 }
 
@@ -174,11 +238,18 @@ function simulatorOf(running: Running, server: LoopbackServer, url: string): Sim
     users: state.users,
     accessRules: state.accessRules,
     roles: state.roles,
+    projects: state.projects,
+    departments: state.departments,
+    clusters: state.clusters,
+    forbidden: plane.forbidden,
     secretsIssued: state.secretsIssued,
     addApplication: (seed) => state.addApplication(seed),
     addUser: (seed) => state.addUser(seed),
     addRole: (role) => state.addRole(role),
     addAccessRule: (seed) => state.addAccessRule(seed),
+    addCluster: (seed) => state.addCluster(seed),
+    addDepartment: (seed) => state.addDepartment(seed),
+    addProject: (seed) => state.addProject(seed),
     isValidSecret: (clientId, secret) => state.isValidSecret(clientId, secret),
     isValidPassword: (email, password) => state.isValidPassword(email, password),
     isValidToken: (token) => state.isValidToken(token),
