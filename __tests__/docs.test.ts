@@ -12,6 +12,7 @@ import { inWords } from '../src/runai/failures.ts';
 import { type Simulator, startSimulator } from './simulator/simulator.ts';
 import { createAuthority } from './support/certificates.ts';
 import { actionFile, root, runStep, type StepOptions, startStep } from './support/runner.ts';
+import { onWindows } from './support/system.ts';
 
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const readme = read('README.md');
@@ -278,7 +279,7 @@ const scenarios: Record<string, () => Promise<string | string[]>> = {
     return errorOf({ mode: 'token', 'oidc-audience': 'runai' }, { env });
   },
   // Windows knows no such signals: there, a process is ended without being asked.
-  ...(process.platform !== 'win32' && { interrupted: () => stalled({}, async (kill) => kill()) }),
+  ...(!onWindows && { interrupted: () => stalled({}, async (kill) => kill()) }),
   internal: () => stalled({ env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ambush)}` } }),
 };
 
@@ -293,7 +294,7 @@ describe('the troubleshooting table', () => {
   });
 
   it('has no row that is not tried here', () => {
-    const skipped = process.platform === 'win32' ? ['interrupted'] : [];
+    const skipped = onWindows ? ['interrupted'] : [];
     expect([...Object.keys(scenarios), ...skipped].toSorted()).toEqual(rows.map(({ anchor }) => anchor).toSorted());
   });
 
