@@ -1,125 +1,10 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import type { IncomingHttpHeaders } from 'node:http';
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
-import { checkAnswer } from './simulator/contract.ts';
-import type { EchoStyle, Fault, Simulator, SimulatorOptions, Version } from './simulator/simulator.ts';
-import { startSimulator } from './simulator/simulator.ts';
-import { createAuthority } from './support/certificates.ts';
-import { onWindows } from './support/system.ts';
-
-const started: Simulator[] = [];
-
-async function start(options?: SimulatorOptions): Promise<Simulator> {
-  const simulator = await startSimulator(options);
-  started.push(simulator);
-  return simulator;
-}
-
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((simulator) => simulator.close()));
-});
-
-interface Sent {
-  method?: string;
-  json?: unknown;
-  form?: Record<string, string>;
-  token?: string;
-  headers?: Record<string, string>;
-  ca?: string;
-  /** Destroys the request once so many characters have come, or so many milliseconds have passed in silence. */
-  enough?: number;
-  patience?: number;
-}
-
-interface Seen {
-  status?: number;
-  headers?: IncomingHttpHeaders;
-  body: string;
-  raw: Buffer;
-  error?: string;
-  gaveUp?: true;
-}
-
-function headersOf(sent: Sent): Record<string, string> {
-  return {
-    ...(sent.json === undefined ? {} : { 'content-type': 'application/json' }),
-    ...(sent.form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
-    ...(sent.token === undefined ? {} : { authorization: `Bearer ${sent.token}` }),
-    ...sent.headers,
-  };
-}
-
-/** One request on a connection of its own, and everything the client got to see of the answer. */
-function call(url: string, sent: Sent = {}): Promise<Seen> {
-  const body = sent.form ? new URLSearchParams(sent.form).toString() : sent.json ? JSON.stringify(sent.json) : '';
-  const chunks: Buffer[] = [];
-  const seen: Partial<Seen> = {};
-  const open = url.startsWith('https:') ? httpsRequest : httpRequest;
-  return new Promise((resolve) => {
-    const settle = (more: Partial<Seen>) => {
-      const raw = Buffer.concat(chunks);
-      resolve({ ...seen, ...more, raw, body: raw.toString('utf8') });
-    };
-    const outgoing = open(url, {
-      method: sent.method ?? (body === '' ? 'GET' : 'POST'),
-      headers: { ...headersOf(sent), 'content-length': Buffer.byteLength(body) },
-      agent: false,
-      timeout: sent.patience ?? 5000,
-      ...(sent.ca ? { ca: sent.ca } : {}),
-    });
-    const giveUp = () => {
-      settle({ gaveUp: true });
-      outgoing.destroy();
-    };
-    outgoing.on('timeout', giveUp);
-    outgoing.on('error', (error: NodeJS.ErrnoException) => settle({ error: error.message }));
-    outgoing.on('response', (incoming) => {
-      seen.status = incoming.statusCode ?? 0;
-      seen.headers = incoming.headers;
-      incoming.on('data', (chunk: Buffer) => {
-        chunks.push(chunk);
-        if (Buffer.concat(chunks).length >= (sent.enough ?? Number.POSITIVE_INFINITY)) giveUp();
-      });
-      incoming.on('error', (error) => settle({ error: error.message }));
-      incoming.on('end', () => settle({}));
-    });
-    outgoing.end(body);
-  });
-}
-
-/** The answer's JSON, read loosely: what it should be is what the tests say. */
-// biome-ignore lint/suspicious/noExplicitAny: a test reads answers of every shape
-const jsonOf = (seen: Seen): any => JSON.parse(seen.body);
-
-async function login(simulator: Simulator, ca?: string): Promise<string> {
-  const { username, password } = simulator.admin;
-  const more = ca ? { ca } : {};
-  if (simulator.version === 'next') {
-    const form = { grant_type: 'password', username, password };
-    return jsonOf(await call(`${simulator.url}/api/v2/token`, { form, ...more })).access_token;
-  }
-  const json = { grantType: 'password', username, password };
-  return jsonOf(await call(`${simulator.url}/api/v1/token`, { json, ...more })).accessToken;
-}
-
-function grant(simulator: Simulator, clientID: string, clientSecret: string): Promise<Seen> {
-  return call(`${simulator.url}/api/v1/token`, { json: { grantType: 'client_credentials', clientID, clientSecret } });
-}
-
-const ruleFor = (subjectId: string, roleId = 9) => ({
-  subjectId,
-  subjectType: 'service-account',
-  roleId,
-  scopeId: '4501234',
-  scopeType: 'project',
-});
+import { createAuthority } from '../support/certificates.ts';
+import { call, jsonOf, type Sent } from './call.ts';
+import { checkAnswer } from './contract.ts';
+import type { Version } from './simulator.ts';
+import { grant, login, ruleFor, start } from './started.ts';
 
 describe('versions', () => {
   const present: Record<string, Version[]> = {
@@ -131,6 +16,9 @@ describe('versions', () => {
     '/api/v1/authorization/access-rules': ['2.20', '2.22', '2.24', '3.0', 'next'],
     '/api/v1/authorization/roles': ['2.20', '2.22', '2.24'],
     '/api/v2/authorization/roles': ['2.24', '3.0', 'next'],
+    '/api/v1/org-unit/projects': ['2.20', '2.22', '2.24', '3.0', 'next'],
+    '/api/v1/org-unit/departments': ['2.20', '2.22', '2.24', '3.0', 'next'],
+    '/api/v1/clusters': ['2.20', '2.22', '2.24', '3.0', 'next'],
   };
 
   test.each<Version>(['2.20', '2.22', '2.24', '3.0', 'next'])('%s has its endpoints and no others', async (version) => {
@@ -262,7 +150,118 @@ describe('tokens', () => {
   });
 });
 
+describe('further grants', () => {
+  test.each([
+    ['app_token', '2.24', 200],
+    ['app_token', '3.0', 400],
+  ] as const)('%s, as the Python client sends it, gets %s to answer %i', async (grantType, version, status) => {
+    const simulator = await start({ version });
+    const { secret } = simulator.addApplication({ name: 'app-1' });
+    const json = { grantType, AppId: 'app-1', AppSecret: secret };
+    const seen = await call(`${simulator.url}/api/v1/token`, { json });
+    expect(seen.status).toBe(status);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('app_token in the spelling of the documents, with a wrong secret too', async () => {
+    const simulator = await start({ version: '2.20', wrongPasswordStatus: 401 });
+    const { secret } = simulator.addApplication({ name: 'app-1' });
+    const ask = async (appSecret: string) => {
+      const json = { grantType: 'app_token', appID: 'app-1', appSecret };
+      return (await call(`${simulator.url}/api/v1/token`, { json })).status;
+    };
+    expect([await ask(secret), await ask('wrong')]).toEqual([200, 401]);
+  });
+
+  test('a refresh token gets new tokens, on both generations, until it expires', async () => {
+    let now = 0;
+    const simulator = await start({ now: () => now, tokenLifetime: 60 });
+    const { username, password } = simulator.admin;
+    const first = jsonOf(
+      await call(`${simulator.url}/api/v1/token`, { json: { grantType: 'password', username, password } }),
+    );
+    now = 599_000;
+    const v1 = (refreshToken: string) =>
+      call(`${simulator.url}/api/v1/token`, { json: { grantType: 'refresh_token', refreshToken } });
+    const second = jsonOf(await v1(first.refreshToken));
+    const form = { grant_type: 'refresh_token', refresh_token: second.refreshToken };
+    const third = jsonOf(await call(`${simulator.url}/api/v2/token`, { form }));
+    expect([second.accessToken, third.access_token].map((token) => simulator.isValidToken(token))).toEqual([
+      true,
+      true,
+    ]);
+    now = 600_000;
+    expect((await v1(first.refreshToken)).status).toBe(400);
+    expect((await v1(second.accessToken)).status).toBe(400);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test.each([
+    [undefined, 'repo:acme/app:ref:refs/heads/main'],
+    ['ids', 'repo:acme@9919/app@1296269:ref:refs/heads/main'],
+  ] as const)('the OIDC token (subject by %s) says %s, and has an end', async (oidcSubject, subject) => {
+    let now = 0;
+    const simulator = await start({ now: () => now, oidcLifetime: 5, ...(oidcSubject && { oidcSubject }) });
+    const { url, requestToken, audience } = simulator.oidc;
+    const { value } = jsonOf(await call(`${url}&audience=${audience}`, { token: requestToken }));
+    const claims = JSON.parse(Buffer.from(value.split('.')[1], 'base64url').toString());
+    expect(claims).toMatchObject({ sub: subject, iat: 0, exp: 5 });
+    expect(simulator.oidc.subject).toBe(subject);
+    const exchange = async () => {
+      const json = { grantType: 'external_token_exchange', externalToken: value };
+      return (await call(`${simulator.url}/api/v1/token`, { json })).status;
+    };
+    const statuses = [await exchange()];
+    now = 5000;
+    expect([...statuses, await exchange()]).toEqual([200, 400]);
+  });
+});
+
 describe('applications', () => {
+  test('what one tells of itself: who made it, when it last got a token, whether it may', async () => {
+    let now = Date.UTC(2026, 0, 1);
+    const simulator = await start({ now: () => now });
+    const token = await login(simulator);
+    const url = `${simulator.url}/api/v1/service-accounts`;
+    const { id, clientSecret } = jsonOf(await call(url, { token, json: { name: 'app-1' } }));
+    const read = async () => jsonOf(await call(`${url}/${id}`, { token }));
+    expect(await read()).toMatchObject({ createdBy: simulator.admin.username, enabled: true, lastLogin: null });
+    now += 1000;
+    await grant(simulator, 'app-1', 'wrong');
+    expect((await read()).lastLogin).toBeNull();
+    const { accessToken } = jsonOf(await grant(simulator, 'app-1', clientSecret));
+    expect((await read()).lastLogin).toBe('2026-01-01T00:00:01.000Z');
+    const patched = await call(`${url}/${id}`, { method: 'PATCH', token, json: { enabled: false } });
+    expect([patched.status, patched.body]).toEqual([200, '']);
+    expect((await read()).enabled).toBe(false);
+    expect((await grant(simulator, 'app-1', clientSecret)).status).toBe(400);
+    expect(simulator.isValidToken(accessToken)).toBe(true);
+    await call(`${simulator.url}/api/v1/apps/${id}`, { method: 'PATCH', token, json: { enabled: true } });
+    expect((await grant(simulator, 'app-1', clientSecret)).status).toBe(200);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('a disabled one gets nothing for a refresh token', async () => {
+    const simulator = await start({ tokenFields: { refreshToken: true } });
+    const application = simulator.addApplication({ name: 'app-1' });
+    const { refreshToken } = jsonOf(await grant(simulator, 'app-1', application.secret));
+    application.enabled = false;
+    const json = { grantType: 'refresh_token', refreshToken };
+    expect((await call(`${simulator.url}/api/v1/token`, { json })).status).toBe(400);
+  });
+
+  test('two of one name, and one without a time, can be there', async () => {
+    const simulator = await start({ nullCreatedAt: true });
+    const token = await login(simulator);
+    simulator.addApplication({ name: 'app-1' });
+    simulator.addApplication({ name: 'app-1', clientId: 'app-1-too' });
+    await call(`${simulator.url}/api/v1/apps`, { token, json: { name: 'app-2' } });
+    const listed = jsonOf(await call(`${simulator.url}/api/v1/apps`, { token }));
+    expect(listed.map((one: { name: string }) => one.name)).toEqual(['app-1', 'app-1', 'app-2']);
+    expect(listed[2].createdAt).toBeNull();
+    expect(simulator.violations).toEqual([]);
+  });
+
   test('a name is taken on both generations, which show the same objects', async () => {
     const simulator = await start();
     const token = await login(simulator);
@@ -420,6 +419,17 @@ describe('access rules and roles', () => {
     expect(simulator.violations).toHaveLength(violations);
   });
 
+  test('a rule that is there can be refused', async () => {
+    const simulator = await start({ refuseDuplicateRules: true });
+    const token = await login(simulator);
+    simulator.addApplication({ name: 'app-1' });
+    const url = `${simulator.url}/api/v1/authorization/access-rules`;
+    const statuses: (number | undefined)[] = [];
+    for (const role of [9, 9, 8]) statuses.push((await call(url, { token, json: ruleFor('app-1', role) })).status);
+    expect(statuses).toEqual([201, 409, 201]);
+    expect(simulator.violations).toEqual([]);
+  });
+
   test('the second generation pages until next is gone', async () => {
     const simulator = await start({ rolesPageLimit: 5 });
     const token = await login(simulator);
@@ -441,6 +451,65 @@ describe('access rules and roles', () => {
   });
 });
 
+describe('org units and clusters', () => {
+  const names = (units: { name: string }[]) => units.map(({ name }) => name);
+
+  test.each([
+    ['projects', 'addProject'],
+    ['departments', 'addDepartment'],
+  ] as const)('%s are filtered by a part of the name, and come in short pages', async (plural, add) => {
+    const simulator = await start({ orgUnitsPageLimit: 2 });
+    const token = await login(simulator);
+    const cluster = simulator.addCluster({ name: 'prod' });
+    for (const name of ['team-a', 'other', 'Team-A-too', 'my-team-a']) simulator[add]({ name });
+    const seen: string[] = [];
+    let offset: number | undefined = 0;
+    while (offset !== undefined) {
+      const query = `filterBy=${encodeURIComponent('name==team-a')}&limit=500&offset=${offset}`;
+      const answer = jsonOf(await call(`${simulator.url}/api/v1/org-unit/${plural}?${query}`, { token }));
+      expect(answer[plural][0]).toMatchObject({ id: expect.stringMatching(/^\d+$/), clusterId: cluster.uuid });
+      seen.push(...names(answer[plural]));
+      offset = answer.next;
+    }
+    expect(seen).toEqual(['team-a', 'Team-A-too', 'my-team-a']);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('the filter can be ignored', async () => {
+    const simulator = await start({ ignoreOrgUnitFilter: true });
+    simulator.addProject({ name: 'one', id: '7', parentId: '3', clusterId: simulator.addCluster({ name: 'c' }).uuid });
+    simulator.addProject({ name: 'two' });
+    const url = `${simulator.url}/api/v1/org-unit/projects?filterBy=${encodeURIComponent('name==two')}`;
+    const { projects } = jsonOf(await call(url, { token: await login(simulator) }));
+    expect(names(projects)).toEqual(['one', 'two']);
+    expect(projects[0]).toMatchObject({ id: '7', parentId: '3' });
+  });
+
+  test.each([false, true])('clusters come as a list, or in an object (%s)', async (clustersInObject) => {
+    const simulator = await start({ clustersInObject });
+    const cluster = simulator.addCluster({ name: 'prod' });
+    const url = `${simulator.url}/api/v1/clusters?verbosity=metadata`;
+    const answer = jsonOf(await call(url, { token: await login(simulator) }));
+    expect(answer).toEqual(clustersInObject ? { clusters: [cluster] } : [cluster]);
+    expect(simulator.violations).toEqual([]);
+  });
+
+  test('one kind of thing can be forbidden to everybody, while another is not', async () => {
+    const simulator = await start({ forbid: ['apps'] });
+    const token = await login(simulator);
+    const statuses = async () => {
+      const paths = ['apps', 'service-accounts', 'org-unit/projects'];
+      const all = paths.map((path) => call(`${simulator.url}/api/v1/${path}`, { token }));
+      return (await Promise.all(all)).map(({ status }) => status);
+    };
+    expect(await statuses()).toEqual([403, 200, 200]);
+    simulator.forbidden.clear();
+    simulator.forbidden.add('service-account').add('project');
+    expect(await statuses()).toEqual([200, 403, 403]);
+    expect(simulator.violations).toEqual([]);
+  });
+});
+
 describe('the contract', () => {
   test.each<[string, string, Sent, number, string]>([
     ['an unknown field', '/api/v1/apps', { json: { name: 'app-1', owner: 'me' } }, 400, 'unknown field "owner"'],
@@ -458,6 +527,14 @@ describe('the contract', () => {
     ['an unknown query parameter', '/api/v1/users?page=2', {}, 200, 'query parameter "page" is unknown'],
     ['too large a page', '/api/v1/users?limit=501', {}, 200, 'out of range'],
     ['a bare plus', '/api/v1/users?filterBy=username==a+b@c.io', {}, 200, 'bare +'],
+    [
+      'a time to patch',
+      '/api/v1/apps/1',
+      { method: 'PATCH', json: { lastLogin: null } },
+      400,
+      'lacks the field enabled',
+    ],
+    ['a filter of its own', '/api/v1/org-unit/projects?filterBy=owner%3D%3Dme', {}, 200, 'does not match'],
     ['no authorization', '/api/v1/apps', { headers: { authorization: '' } }, 401, 'not a bearer token'],
     ['a path of nowhere', '/api/v1/applications', {}, 404, 'not in the contract'],
     ['a method of nowhere', '/api/v1/apps', { method: 'DELETE' }, 405, 'not in the contract'],
@@ -543,151 +620,6 @@ describe('the contract', () => {
   });
 });
 
-describe('faults', () => {
-  const broken = (kind: 'reset' | 'end' | 'stall'): [Fault, Partial<Seen>][] => {
-    const after = { reset: { error: 'read ECONNRESET' }, end: { error: 'socket hang up' }, stall: { gaveUp: true } };
-    const inBody = { ...after, end: { error: 'aborted' } };
-    return [
-      [{ kind, when: 'before-head' }, { ...after[kind], body: '' } as Partial<Seen>],
-      [{ kind, when: 'in-head' }, { ...after[kind], body: '' } as Partial<Seen>],
-      [{ kind, when: 'in-body' }, { ...inBody[kind], status: 200 } as Partial<Seen>],
-    ];
-  };
-
-  const table: [Fault, Partial<Seen>][] = [
-    ...broken('reset'),
-    ...broken('end'),
-    ...broken('stall'),
-    [
-      { kind: 'status', status: 503 },
-      { status: 503, body: '{"code":503,"message":"A scripted 503"}' },
-    ],
-    [
-      { kind: 'status', status: 500, body: 'oops' },
-      { status: 500, body: 'oops' },
-    ],
-    [
-      { kind: 'status', status: 400, body: { error: 'x' } },
-      { status: 400, body: '{"error":"x"}' },
-    ],
-    [
-      { kind: 'delay', ms: 1 },
-      { status: 200, body: '[]' },
-    ],
-    [
-      { kind: 'drip', ms: 0 },
-      { status: 200, body: '[]' },
-    ],
-    [{ kind: 'html', status: 502 }, { status: 502 }],
-    [
-      { kind: 'truncated', work: true },
-      { status: 200, body: '[' },
-    ],
-    [
-      { kind: 'transform', change: (json) => ({ was: json }) },
-      { status: 200, body: '{"was":[]}' },
-    ],
-    [{ kind: 'empty' }, { status: 200, body: '' }],
-    [
-      { kind: 'empty', status: 502 },
-      { status: 502, body: '' },
-    ],
-    [{ kind: 'endless' }, { status: 200, gaveUp: true }],
-    [{ kind: 'redirect', status: 307, location: 'https://elsewhere.example/' }, { status: 307 }],
-  ];
-
-  test.each(table)('%j', async (fault, expected) => {
-    const simulator = await start();
-    const token = await login(simulator);
-    simulator.fault({ fault });
-    const patience = fault.kind === 'stall' ? 30 : 5000;
-    const seen = await call(`${simulator.url}/api/v1/apps`, { token, patience, enough: 100_000 });
-    expect(seen).toMatchObject(expected);
-    expect(simulator.requests.at(-1)?.status).toBe(expected.status);
-    expect((await call(`${simulator.url}/api/v1/apps`, { token })).body).toBe('[]');
-    expect(simulator.violations).toEqual([]);
-  });
-
-  test('a rule says which requests it hits, after how many, and how often', async () => {
-    const simulator = await start();
-    const token = await login(simulator);
-    simulator.fault({ method: 'GET', path: /apps$/, skip: 1, times: 2, fault: { kind: 'status', status: 500 } });
-    const statuses: (number | undefined)[] = [];
-    for (const path of ['apps', 'users', 'apps', 'apps', 'apps'])
-      statuses.push((await call(`${simulator.url}/api/v1/${path}`, { token })).status);
-    expect(statuses).toEqual([200, 200, 500, 500, 200]);
-    simulator.fault({ path: 'users', times: Number.POSITIVE_INFINITY, fault: { kind: 'status', status: 502 } });
-    const hit = [];
-    for (const _ of [1, 2]) hit.push((await call(`${simulator.url}/api/v1/users`, { token })).status);
-    simulator.clearFaults();
-    hit.push((await call(`${simulator.url}/api/v1/users`, { token })).status);
-    expect(hit).toEqual([502, 502, 200]);
-  });
-
-  test.each([true, false])('an answer lost with the work done (%s) leaves its traces', async (work) => {
-    const simulator = await start();
-    const token = await login(simulator);
-    simulator.fault({ method: 'POST', fault: { kind: 'reset', when: 'before-head', work } });
-    const seen = await call(`${simulator.url}/api/v1/apps`, { token, json: { name: 'app-1' } });
-    expect(seen.error).toBe('read ECONNRESET');
-    expect(simulator.applications.map(({ name }) => name)).toEqual(work ? ['app-1'] : []);
-  });
-
-  test('a gzip bomb grows when it is opened', async () => {
-    const simulator = await start();
-    simulator.fault({ fault: { kind: 'gzip-bomb', mib: 2 } });
-    const seen = await call(`${simulator.url}/api/v1/apps`);
-    expect(seen.headers?.['content-encoding']).toBe('gzip');
-    expect(seen.raw.length).toBeLessThan(20_000);
-    expect(gunzipSync(seen.raw).length).toBe(2 * 1024 * 1024);
-  });
-
-  test.each<[EchoStyle, (seen: Seen, secret: string) => boolean]>([
-    ['whole', (seen, secret) => jsonOf(seen).message.includes(secret)],
-    ['halves', (seen, secret) => jsonOf(seen).details.endsWith(secret.slice(8)) && !seen.body.includes(secret)],
-    ['json', (seen, secret) => JSON.parse(jsonOf(seen).message.replace('Refused ', '')).includes(secret)],
-    ['url', (seen, secret) => jsonOf(seen).message.includes(encodeURIComponent(JSON.stringify(secret)))],
-    ['headers', (seen, secret) => String(seen.headers?.['x-request-echo']).includes(secret)],
-    ['redirect', (seen, secret) => String(seen.headers?.location).includes(encodeURIComponent(secret))],
-    ['base64', (seen, secret) => seen.body.includes(Buffer.from(secret).toString('base64'))],
-    ['commands', (seen, secret) => jsonOf(seen).details.includes(`"${secret}"`)],
-  ])('an echo of style %s repeats the secret', async (style, repeats) => {
-    const simulator = await start();
-    const secret = 'S3cret+/;=%value';
-    simulator.fault({ fault: { kind: 'echo', status: 400, style } });
-    const seen = await grant(simulator, 'app-1', secret);
-    expect(seen.status).toBe(400);
-    expect(repeats(seen, secret)).toBe(true);
-  });
-
-  test('commands come at the start of lines, among control characters', async () => {
-    const simulator = await start();
-    simulator.fault({ fault: { kind: 'echo', status: 400, style: 'commands' } });
-    const { message } = jsonOf(await grant(simulator, 'app-1', 'secret'));
-    expect(message.split(/[\r\n]+/)).toContain('::stop-commands::x');
-    expect(message).toMatch(/\u001b.*\u0000.*\u202e/);
-  });
-
-  test('the second generation echoes in an OAuth error', async () => {
-    const simulator = await start();
-    simulator.fault({ fault: { kind: 'echo', status: 401, style: 'whole' } });
-    const form = { grant_type: 'client_credentials', client_id: 'app-1', client_secret: 'hush' };
-    const seen = jsonOf(await call(`${simulator.url}/api/v2/token`, { form }));
-    expect(Object.keys(seen)).toEqual(['error', 'error_description']);
-    expect(seen.error_description).toContain('hush');
-  });
-
-  test('closing ends stalled connections at once', async () => {
-    const simulator = await start();
-    simulator.fault({ fault: { kind: 'stall', when: 'in-body' } });
-    const waiting = call(`${simulator.url}/api/v1/apps`);
-    while (simulator.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    await simulator.close();
-    expect((await waiting).error).toBeDefined();
-    await simulator.close();
-  });
-});
-
 describe('TLS', () => {
   test('the same over HTTPS, down to a reset', async () => {
     const authority = await createAuthority();
@@ -703,34 +635,5 @@ describe('TLS', () => {
     });
     expect((await call(`${simulator.url}/api/v1/apps`, { token })).error).toMatch(/certificate/);
     expect(simulator.violations).toEqual([]);
-  });
-});
-
-describe('the command line', () => {
-  const cli = fileURLToPath(new URL('simulator/cli.ts', import.meta.url));
-
-  test('prints what a person needs and ends well when interrupted', async () => {
-    const child = spawn(process.execPath, [cli, '--version', '3.0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const exited = once(child, 'exit');
-    const printed: string[] = [];
-    for await (const line of createInterface({ input: child.stdout })) {
-      printed.push(line);
-      if (line.startsWith('Ctrl+C')) child.kill('SIGINT');
-    }
-    const [code] = await exited;
-    expect(code).toBe(onWindows ? null : 0);
-    const text = printed.join('\n');
-    expect(text).toMatch(/3\.0, simulated: http:\/\/127\.0\.0\.1:\d+/);
-    expect(text).toContain('/api/v2/token');
-    expect(text).not.toContain('/api/v1/apps');
-  });
-
-  test('names a version that it does not know', async () => {
-    const child = spawn(process.execPath, [cli, '--version', '1.0'], { stdio: ['ignore', 'ignore', 'pipe'] });
-    const exited = once(child, 'exit');
-    const printed: string[] = [];
-    for await (const line of createInterface({ input: child.stderr })) printed.push(line);
-    expect((await exited)[0]).toBe(1);
-    expect(printed[0]).toContain('--version 1.0 is none of 2.20');
   });
 });
