@@ -90,7 +90,8 @@ export class Transport {
 
   async #sendUntilAnswered<T>(call: Call<T>, lost: LostAttempt[]): Promise<Answer<T>> {
     const { clock } = this.#options;
-    const { method, url, service } = call;
+    const { method, url, service, ifLost } = call;
+    const about = { request: { method, url }, service, lost, ifLost };
     const startedAt = clock.now();
     const counts = new Map<string, number>();
     let earlier: RunaiError | undefined;
@@ -104,7 +105,7 @@ export class Transport {
       }
       if ('failure' in result) this.#options.cancellation.refuse(call.whenCancelled);
       if ('body' in result && !verdict.again) {
-        return { request: { method, url }, service, status: result.status, body: result.body, attempts, lost };
+        return { ...about, status: result.status, body: result.body, attempts };
       }
       const problem = (this.#isCutOff(outcome) && earlier) || this.#problem(call, result, attempts);
       earlier = problem;
@@ -115,7 +116,7 @@ export class Transport {
       await this.#pause(call, { problem, attempts, asked: attempt.asked });
       const done = verdict.lost && call.lookAgain ? await call.lookAgain() : undefined;
       if (done === undefined) continue;
-      return { request: { method, url }, service, status: 200, body: { kind: 'read', value: done }, attempts, lost };
+      return { ...about, status: 200, body: { kind: 'read', value: done }, attempts };
     }
   }
 
