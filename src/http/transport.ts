@@ -1,6 +1,6 @@
 import { RunaiError } from '../errors.ts';
 import type { Cancellation } from './cancellation.ts';
-import { type Clock, isoTime } from './clock.ts';
+import { type Clock, isoTime, type Span } from './clock.ts';
 import { exchange, outOfPatience, type Received } from './connection.ts';
 import { type Answer, type Call, interpret, type LostAttempt, outcomeOf, type Result } from './exchange.ts';
 import { classify } from './failures.ts';
@@ -49,12 +49,6 @@ interface Attempt<T> {
   from: number;
   /** How long the server asks to wait, in milliseconds. */
   asked: number | undefined;
-}
-
-/** What a server's clock can have shown, in milliseconds since the epoch. */
-export interface Span {
-  earliest: number;
-  latest: number;
 }
 
 /**
