@@ -3,8 +3,7 @@ import type { Cancellation } from './cancellation.ts';
 import { type Clock, isoTime, type Span } from './clock.ts';
 import { exchange, outOfPatience, type Received } from './connection.ts';
 import { type Answer, type Call, interpret, type LostAttempt, outcomeOf, type Result } from './exchange.ts';
-import { classify } from './failures.ts';
-import { operationOf, outOfTime, problemOf } from './problems.ts';
+import { classify, operationOf, outOfTime, problemOf } from './problems.ts';
 import {
   attemptLimit,
   isEnough,
