@@ -4,14 +4,13 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import type { RequestSeen } from './contract.ts';
-import type { Answer } from './routes.ts';
-import { page, refusal } from './routes.ts';
+import type { Answer, RequestSeen } from './answers.ts';
+import { given, json, page } from './answers.ts';
+import type { EchoStyle } from './echo.ts';
+import { echoOf } from './echo.ts';
 
 /** Before the first byte of the answer, in the middle of its head, or in the middle of its body. */
 export type When = 'before-head' | 'in-head' | 'in-body';
-
-export type EchoStyle = 'whole' | 'halves' | 'json' | 'url' | 'headers' | 'redirect' | 'base64' | 'commands';
 
 type Kind =
   | { kind: 'status'; status: number; headers?: Record<string, string>; body?: unknown; contentType?: string }
@@ -27,13 +26,19 @@ type Kind =
   | { kind: 'endless'; status?: number }
   | { kind: 'gzip-bomb'; mib?: number }
   | { kind: 'redirect'; status: 301 | 302 | 303 | 307 | 308; location: string }
-  | { kind: 'echo'; status: number; style: EchoStyle };
+  | { kind: 'echo'; status: number; style: EchoStyle }
+  /** Adds to the headers of the real answer; what is `undefined` is left out, `date` too. */
+  | { kind: 'headers'; headers: Record<string, string | undefined> }
+  /** The real answer with a byte order mark before it. */
+  | { kind: 'bom' }
+  /** The real answer, compressed whether the client asked for it or not. */
+  | { kind: 'gzip' };
 
 /**
- * `work`: do what was asked before misbehaving. `delay`, `drip` and `transform` pass the real answer on, so they
- * always do; the others do not unless told to.
+ * `work`: do what was asked before misbehaving. Faults that pass the real answer on always do; the others do not
+ * unless told to. `workAfter`: do it so many milliseconds later, whatever the client has been told by then.
  */
-export type Fault = Kind & { work?: boolean };
+export type Fault = Kind & { work?: boolean; workAfter?: number };
 
 export interface FaultRule {
   method?: string;
@@ -88,22 +93,26 @@ export interface Exchange {
   tcp: Socket;
   /** Does the work and gives the normal answer. */
   work: () => Answer;
+  workLater: (ms: number) => void;
   /** Sends an answer the normal way. */
   send: (answer: Answer) => void;
-  date: () => string;
+  /** How the service words an error. */
+  refusal: (status: number, message: string, details?: string) => Answer;
+  /** Empty where the server sends none. */
+  dateHeader: () => Record<string, string>;
   /** Notes the status once a whole head has been sent. */
   answered: (status: number) => void;
   /** Aborted when the client goes or the simulator closes. */
   signal: AbortSignal;
 }
 
-function headText(answer: Answer, date: string): string {
-  const headers: Record<string, string> = {
+function headText({ dateHeader }: Exchange, answer: Answer): string {
+  const headers = given({
+    ...dateHeader(),
     ...answer.headers,
-    date,
     connection: 'close',
-    'content-length': String(Buffer.byteLength(answer.body)),
-  };
+    'content-length': Buffer.byteLength(answer.body),
+  });
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${answer.status} Answer\r\n${lines.join('')}\r\n`;
 }
@@ -111,12 +120,12 @@ function headText(answer: Answer, date: string): string {
 /** What a broken answer would have been, when the work is not done. */
 function pretended(): Answer {
   const value = { id: '00000000-0000-4000-8000-000000000000', accessToken: 'never issued', name: 'never made' };
-  return { ...refusal(200, ''), body: JSON.stringify(value) };
+  return json(200, value);
 }
 
 /** The bytes that get through before the break. */
 function firstPart(exchange: Exchange, answer: Answer, when: When): string {
-  const head = headText(answer, exchange.date());
+  const head = headText(exchange, answer);
   if (when === 'before-head') return '';
   if (when === 'in-head') return head.slice(0, Math.floor(head.length / 2));
   exchange.answered(answer.status);
@@ -139,7 +148,7 @@ async function breakOff(exchange: Exchange, fault: Extract<Kind, { when: When }>
 }
 
 async function drip(exchange: Exchange, answer: Answer, ms: number): Promise<void> {
-  const bytes = Buffer.from(headText(answer, exchange.date()) + answer.body);
+  const bytes = Buffer.from(headText(exchange, answer) + answer.body);
   exchange.answered(answer.status);
   for (const byte of bytes) {
     if (exchange.signal.aborted) return;
@@ -152,7 +161,7 @@ async function drip(exchange: Exchange, answer: Answer, ms: number): Promise<voi
 async function endless(exchange: Exchange, status: number): Promise<void> {
   const { response } = exchange;
   exchange.answered(status);
-  response.writeHead(status, { 'content-type': 'application/json' });
+  response.writeHead(status, { ...exchange.dateHeader(), 'content-type': 'application/json' });
   const chunk = 'x'.repeat(16 * 1024);
   const body = function* (): Generator<string> {
     yield '{"accessToken":"';
@@ -171,18 +180,18 @@ function bomb(mib: number): Buffer {
   return made;
 }
 
-function sendBomb(exchange: Exchange, mib: number): void {
-  const body = bomb(mib);
-  exchange.answered(200);
-  exchange.response.writeHead(200, {
-    'content-type': 'application/json',
+/** Sends a body that is compressed already, in the place of the answer's own. */
+function sendGzip(exchange: Exchange, answer: Answer, body: Buffer): void {
+  exchange.answered(answer.status);
+  exchange.response.writeHead(answer.status, {
+    ...given({ ...exchange.dateHeader(), ...answer.headers }),
     'content-encoding': 'gzip',
     'content-length': body.length,
   });
   exchange.response.end(body);
 }
 
-function scripted(fault: Extract<Kind, { kind: 'status' }>): Answer {
+function scripted({ refusal }: Exchange, fault: Extract<Kind, { kind: 'status' }>): Answer {
   const usual = refusal(fault.status, `A scripted ${fault.status}`);
   const body =
     fault.body === undefined ? usual.body : typeof fault.body === 'string' ? fault.body : JSON.stringify(fault.body);
@@ -199,95 +208,7 @@ function transformed(answer: Answer, change: (json: unknown) => unknown): Answer
   return { ...answer, body: JSON.stringify(change(value)) ?? '' };
 }
 
-/** Each value that the request carried, the secret ones among them. */
-function valuesIn(request: RequestSeen): string[] {
-  const authorization = String(request.headers['authorization'] ?? '').replace(/^Bearer /, '');
-  let values: unknown[];
-  try {
-    values = Object.values(JSON.parse(request.body) as Record<string, unknown>);
-  } catch {
-    values = [...new URLSearchParams(request.body).values()];
-  }
-  return [...values.map(String), authorization].filter((value) => value !== '');
-}
-
-const workflowCommands = [
-  '::stop-commands::x',
-  '::add-mask::a',
-  '::set-output name=x::y',
-  '::error::forged',
-  '##[error]forged',
-  '##[group]forged',
-];
-
-interface Echo {
-  message: string;
-  details: string;
-  headers?: Record<string, string>;
-}
-
-function commandsEcho(sent: string): Echo {
-  const separators = ['\r\n', '\n', '\r', '\u2028', '\u0085'];
-  const lines = workflowCommands.map((command, index) => `${separators[index % separators.length]}${command}`);
-  const controls = '\u001b[2J\u001b[31m\u0000\u0007\b\u202e\u2066\u200b\u009b';
-  return {
-    message: `Refused ${sent}${lines.join('')}${controls}`,
-    details: `${controls}${lines.join('')}\n${sent}\n::add-mask::${sent}`,
-  };
-}
-
-function halvesEcho(values: string[]): Echo {
-  const middle = (value: string) => Math.ceil(value.length / 2);
-  return {
-    message: `Refused ${values.map((value) => value.slice(0, middle(value))).join(' ')}`,
-    details: values.map((value) => value.slice(middle(value))).join(' '),
-  };
-}
-
-function base64Echo(request: RequestSeen, values: string[]): Echo {
-  const all = [request.body, ...values, values.join(':')];
-  return {
-    message: `Refused ${all.map((value) => Buffer.from(value).toString('base64')).join(' ')}`,
-    details: all.map((value) => Buffer.from(value).toString('base64url')).join(' '),
-  };
-}
-
-function echoOf(request: RequestSeen, style: EchoStyle): Echo {
-  const authorization = String(request.headers['authorization'] ?? '');
-  const sent = `${request.body} ${authorization}`.trim();
-  const inUrl = encodeURIComponent(sent);
-  const values = valuesIn(request);
-  switch (style) {
-    case 'whole':
-      return { message: `Refused ${sent}`, details: [...values, sent].join('\n') };
-    case 'halves':
-      return halvesEcho(values);
-    case 'json':
-      return { message: `Refused ${JSON.stringify(sent)}`, details: JSON.stringify(values) };
-    case 'url':
-      return { message: `Refused ${inUrl}`, details: new URLSearchParams({ sent }).toString() };
-    case 'headers': {
-      const safe = sent.replace(/[^\t\x20-\x7e]/g, '?');
-      return {
-        message: 'Refused',
-        details: 'See the headers',
-        headers: { 'x-request-echo': safe, 'www-authenticate': `Bearer realm="${safe.replaceAll('"', "'")}"` },
-      };
-    }
-    case 'redirect':
-      return {
-        message: 'Moved',
-        details: inUrl,
-        headers: { location: `https://elsewhere.example/signin?state=${inUrl}#${inUrl}` },
-      };
-    case 'base64':
-      return base64Echo(request, values);
-    case 'commands':
-      return commandsEcho(sent);
-  }
-}
-
-function echoed(request: RequestSeen, fault: Extract<Kind, { kind: 'echo' }>): Answer {
+function echoed({ request, refusal }: Exchange, fault: Extract<Kind, { kind: 'echo' }>): Answer {
   const { message, details, headers = {} } = echoOf(request, fault.style);
   const answer = refusal(fault.status, message, details);
   const oauth = { error: 'invalid_request', error_description: `${message} ${details}` };
@@ -299,7 +220,7 @@ function echoed(request: RequestSeen, fault: Extract<Kind, { kind: 'echo' }>): A
 function replaced(fault: Kind, exchange: Exchange, answer: Answer): Answer {
   switch (fault.kind) {
     case 'status':
-      return scripted(fault);
+      return scripted(exchange, fault);
     case 'html':
       return page(fault.status);
     case 'truncated':
@@ -309,18 +230,23 @@ function replaced(fault: Kind, exchange: Exchange, answer: Answer): Answer {
     case 'empty':
       return { status: fault.status ?? 200, headers: {}, body: '', documented: false };
     case 'redirect':
-      return { ...refusal(fault.status, 'Moved'), headers: { location: fault.location } };
+      return { ...exchange.refusal(fault.status, 'Moved'), headers: { location: fault.location } };
     case 'echo':
-      return echoed(exchange.request, fault);
+      return echoed(exchange, fault);
+    case 'headers':
+      return { ...answer, headers: { ...answer.headers, ...fault.headers } };
+    case 'bom':
+      return { ...answer, body: `\ufeff${answer.body}` };
     default:
       return answer;
   }
 }
 
-const alwaysWorking: readonly string[] = ['delay', 'drip', 'transform'];
+const alwaysWorking: readonly string[] = ['delay', 'drip', 'transform', 'headers', 'bom', 'gzip'];
 
 /** Lets a request meet its fault. */
 export async function misbehave(exchange: Exchange, fault: Fault): Promise<void> {
+  if (fault.workAfter !== undefined) exchange.workLater(fault.workAfter);
   const works = fault.work === true || alwaysWorking.includes(fault.kind);
   const answer = works ? exchange.work() : pretended();
   switch (fault.kind) {
@@ -336,13 +262,17 @@ export async function misbehave(exchange: Exchange, fault: Fault): Promise<void>
     case 'endless':
       return await endless(exchange, fault.status ?? 200);
     case 'gzip-bomb':
-      return sendBomb(exchange, fault.mib ?? 64);
+      return sendGzip(exchange, pretended(), bomb(fault.mib ?? 64));
+    case 'gzip':
+      return sendGzip(exchange, answer, gzipSync(answer.body));
     default:
       return exchange.send(replaced(fault, exchange, answer));
   }
 }
 
+const passingOn: readonly string[] = ['delay', 'drip', 'headers', 'bom', 'gzip'];
+
 /** Whether the client gets the control plane's own words, so that the contract speaks about them. */
 export function keepsTheAnswer(fault: Fault): boolean {
-  return fault.kind === 'delay' || fault.kind === 'drip';
+  return passingOn.includes(fault.kind);
 }

@@ -1,79 +1,14 @@
-import type { Endpoint, RequestSeen } from './contract.ts';
+import type { Answer, RequestSeen } from './answers.ts';
+import { bearer, empty, json, page, refusal, splitPath, undocumented } from './answers.ts';
 import { bodyProblems, matchesOf, parseBody } from './contract.ts';
-import type { MissingEndpoint, Version } from './profiles.ts';
+import type { Endpoint } from './endpoints.ts';
+import { oauthRefusal, tokenV1, tokenV2 } from './grants.ts';
+import { listClusters, listDepartments, listProjects } from './org-units.ts';
+import type { Call, Plane, Resource } from './plane.ts';
+import { pageOf, text } from './plane.ts';
+import type { MissingEndpoint } from './profiles.ts';
 import { within } from './profiles.ts';
-import type { AccessRule, Application, Role, State, Subject, User } from './state.ts';
-import { jwt } from './state.ts';
-
-export interface Answer {
-  status: number;
-  /** Names in lower case. */
-  headers: Record<string, string>;
-  body: string;
-  /** Whether the contract speaks about it; not so for what a gateway, a web UI or GitHub would answer. */
-  documented: boolean;
-}
-
-/** Which of the optional fields a token answer carries. */
-export interface TokenFields {
-  idToken?: boolean;
-  refreshToken?: boolean;
-  /** Only up to 2.22. */
-  externalToken?: boolean;
-  /** Only from 2.24 on. */
-  expiresIn?: boolean;
-}
-
-export interface Plane {
-  version: Version;
-  state: State;
-  now: () => number;
-  tokenLifetime: number;
-  usersPageLimit: number;
-  rolesPageLimit: number;
-  ignoreUserFilter: boolean;
-  guideShapes: boolean;
-  omitClientId: boolean;
-  wrongPasswordStatus: 400 | 401;
-  missingEndpoint: MissingEndpoint;
-  tokenFields: TokenFields;
-  externalIsAdministrator: boolean;
-  oidc: { requestToken: string; audience: string; subject: string; issuer: string };
-}
-
-interface Call {
-  plane: Plane;
-  endpoint: Endpoint;
-  id: string;
-  query: URLSearchParams;
-  fields: Record<string, unknown>;
-  /** Who asks, as `createdBy` shows it. */
-  caller: string;
-}
-
-export function json(status: number, value: unknown): Answer {
-  const headers = { 'content-type': 'application/json; charset=utf-8' };
-  return { status, headers, body: JSON.stringify(value), documented: true };
-}
-
-const nothing: Answer = { status: 204, headers: {}, body: '', documented: true };
-
-export function refusal(status: number, message: string, details?: string): Answer {
-  return json(status, details === undefined ? { code: status, message } : { code: status, message, details });
-}
-
-function oauthRefusal(status: number, error: string, description: string): Answer {
-  return json(status, { error, error_description: description });
-}
-
-const undocumented = (answer: Answer): Answer => ({ ...answer, documented: false });
-
-export function page(status: number): Answer {
-  const body =
-    '<!doctype html>\n<html lang="en"><head><title>Run:ai</title></head>' +
-    '<body><div id="root"></div><script src="/main.js"></script></body></html>\n';
-  return { status, headers: { 'content-type': 'text/html; charset=utf-8' }, body, documented: false };
-}
+import type { AccessRule, AccessRuleSeed, Application, Role, Subject, User } from './state.ts';
 
 function missing(kind: MissingEndpoint): Answer {
   switch (kind) {
@@ -86,93 +21,6 @@ function missing(kind: MissingEndpoint): Answer {
     default:
       return undocumented(refusal(Number(kind), 'No such endpoint'));
   }
-}
-
-interface Credentials {
-  grant: string;
-  clientId: string;
-  clientSecret: string;
-  username: string;
-  password: string;
-  externalToken: string;
-}
-
-/** The grant's own words for why it is refused. */
-interface Refused {
-  error: 'invalid_client' | 'invalid_grant';
-  message: string;
-}
-
-function audienceFits(token: string, plane: Plane): boolean {
-  const audience = plane.state.externalTokens.get(token)?.audience;
-  return audience === undefined || audience === plane.oidc.audience;
-}
-
-function authenticate(plane: Plane, given: Credentials): Subject | Refused {
-  const { state } = plane;
-  if (given.grant === 'client_credentials') {
-    if (state.isValidSecret(given.clientId, given.clientSecret)) return { type: 'app', id: given.clientId };
-    return { error: 'invalid_client', message: 'Invalid client or invalid client credentials' };
-  }
-  if (given.grant === 'password') {
-    const user = state.userNamed(given.username);
-    if (user && state.isValidPassword(given.username, given.password)) return { type: 'user', id: user.username };
-    return { error: 'invalid_grant', message: 'Invalid user credentials' };
-  }
-  const external = state.externalTokens.get(given.externalToken);
-  if (!external) return { error: 'invalid_grant', message: 'The external token is not trusted' };
-  if (!audienceFits(given.externalToken, plane))
-    return { error: 'invalid_grant', message: 'The external token is for another audience' };
-  return { type: 'external', id: external.subject };
-}
-
-const string = (value: unknown): string => (typeof value === 'string' ? value : '');
-
-function wantsRefresh({ tokenFields }: Plane, grant: string): boolean {
-  return tokenFields.refreshToken ?? grant === 'password';
-}
-
-function tokenV1({ plane, fields }: Call): Answer {
-  const grant = string(fields['grantType']);
-  const subject = authenticate(plane, {
-    grant,
-    clientId: string(fields['clientID']),
-    clientSecret: string(fields['clientSecret']),
-    username: string(fields['username']),
-    password: string(fields['password']),
-    externalToken: string(fields['externalToken']),
-  });
-  if ('error' in subject) return refusal(plane.wrongPasswordStatus, subject.message);
-  const { state, tokenFields, version } = plane;
-  state.noteLogin(subject);
-  const answer: Record<string, unknown> = { accessToken: state.issue(subject, 'Bearer') };
-  if (tokenFields.idToken) answer['idToken'] = state.issue(subject, 'ID');
-  if (wantsRefresh(plane, grant)) answer['refreshToken'] = state.issue(subject, 'Refresh');
-  if (tokenFields.externalToken && within(version, { until: '2.22' }))
-    answer['externalToken'] = state.issue(subject, 'External');
-  if ((tokenFields.expiresIn ?? true) && within(version, { from: '2.24' })) answer['expiresIn'] = plane.tokenLifetime;
-  return json(200, answer);
-}
-
-function tokenV2({ plane, fields }: Call): Answer {
-  const grant = string(fields['grant_type']);
-  const subject = authenticate(plane, {
-    grant,
-    clientId: string(fields['client_id']),
-    clientSecret: string(fields['client_secret']),
-    username: string(fields['username']),
-    password: string(fields['password']),
-    externalToken: string(fields['external_token']),
-  });
-  if ('error' in subject)
-    return oauthRefusal(subject.error === 'invalid_client' ? 401 : 400, subject.error, subject.message);
-  const { state, tokenFields } = plane;
-  state.noteLogin(subject);
-  const answer: Record<string, unknown> = { access_token: state.issue(subject, 'Bearer'), token_type: 'Bearer' };
-  if (tokenFields.expiresIn ?? true) answer['expires_in'] = plane.tokenLifetime;
-  if (wantsRefresh(plane, grant)) answer['refresh_token'] = state.issue(subject, 'Refresh');
-  if (tokenFields.idToken) answer['id_token'] = state.issue(subject, 'ID');
-  return json(200, answer);
 }
 
 const tenantId = 1001;
@@ -189,10 +37,12 @@ function listApplications({ plane }: Call): Answer {
   return json(200, plane.state.applications.map(applicationView));
 }
 
+const createdAt = ({ nullCreatedAt }: Plane) => (nullCreatedAt ? { createdAt: null } : {});
+
 function createApplication({ plane, endpoint, fields, caller }: Call): Answer {
-  const name = string(fields['name']);
+  const name = text(fields['name']);
   if (plane.state.applicationNamed(name)) return refusal(409, `An application named ${name} already exists`);
-  const application = plane.state.addApplication({ name, createdBy: caller });
+  const application = plane.state.addApplication({ name, createdBy: caller, ...createdAt(plane) });
   const answer: Record<string, unknown> = {
     id: application.id,
     name,
@@ -211,10 +61,17 @@ function getApplication(call: Call): Answer {
   return withApplication(call, (application) => json(200, applicationView(application)));
 }
 
+function patchApplication(call: Call): Answer {
+  return withApplication(call, (application) => {
+    call.plane.state.setEnabled(application, call.fields['enabled'] === true);
+    return empty(200);
+  });
+}
+
 function deleteApplication(call: Call): Answer {
   return withApplication(call, (application) => {
     call.plane.state.removeApplication(application);
-    return nothing;
+    return empty(204);
   });
 }
 
@@ -226,17 +83,6 @@ function resetSecret(call: Call): Answer {
 
 function userView({ password: _, resetPassword: __, notify: ___, ...shown }: User): Record<string, unknown> {
   return shown;
-}
-
-interface Page {
-  limit: number;
-  offset: number;
-}
-
-function pageOf(query: URLSearchParams, { usual, most }: { usual: number; most: number }): Page {
-  const limit = Number(query.get('limit') ?? usual);
-  const offset = Number(query.get('offset') ?? 0);
-  return { limit: Math.min(limit > 0 ? limit : usual, most), offset: offset > 0 ? offset : 0 };
 }
 
 /** `==` on a username acts as a "contains": clients must not take the first hit for the right one. */
@@ -261,13 +107,14 @@ function listUsers(call: Call): Answer {
 }
 
 function createUser({ plane, fields, caller }: Call): Answer {
-  const email = string(fields['email']);
+  const email = text(fields['email']);
   if (plane.state.userNamed(email)) return refusal(409, `A user ${email} already exists`);
   const { resetPassword, notify } = fields;
   const user = plane.state.addUser({
     email,
     resetPassword: resetPassword === true,
     createdBy: caller,
+    ...createdAt(plane),
     ...(typeof notify === 'boolean' ? { notify } : {}),
   });
   if (plane.guideShapes) return json(201, { id: user.id, email, createdAt: user.createdAt });
@@ -286,7 +133,7 @@ function getUser(call: Call): Answer {
 function deleteUser(call: Call): Answer {
   return withUser(call, (user) => {
     call.plane.state.removeUser(user);
-    return nothing;
+    return empty(204);
   });
 }
 
@@ -314,17 +161,27 @@ function listRules({ plane, query }: Call): Answer {
   return json(200, { totalRecords: found.length, displayRecords: shown.length, accessRules: shown });
 }
 
-/** A second rule with the same words is made without complaint, so that a client's duplicates show. */
+/** Whether the rule is there, word for word. */
+function isDuplicate({ state }: Plane, wanted: Omit<AccessRuleSeed, 'createdBy'>): boolean {
+  const words = (rule: AccessRuleSeed) =>
+    [rule.subjectId, rule.subjectType, rule.roleId, rule.scopeId, rule.scopeType].join(' ');
+  return state.accessRules.some((rule) => words(rule) === words(wanted));
+}
+
+/** Unless told otherwise, a second rule with the same words is made, so that a client's duplicates show. */
 function createRule({ plane, fields, caller }: Call): Answer {
-  const subjectId = string(fields['subjectId']);
-  const subjectType = string(fields['subjectType']);
+  const subjectId = text(fields['subjectId']);
+  const subjectType = text(fields['subjectType']);
   const roleId = Number(fields['roleId']);
   if (!plane.state.hasSubject(subjectType, subjectId)) return refusal(400, `No ${subjectType} ${subjectId} exists`);
   if (!plane.state.roles.some(({ id }) => id === roleId)) return refusal(404, `No role ${roleId} exists`);
-  const scopeId = string(fields['scopeId']);
+  const scopeId = text(fields['scopeId']);
   if (scopeId === '') return refusal(400, 'The scope id is empty');
-  const scopeType = string(fields['scopeType']);
-  const rule = plane.state.addAccessRule({ subjectId, subjectType, roleId, scopeId, scopeType, createdBy: caller });
+  const scopeType = text(fields['scopeType']);
+  const seed = { subjectId, subjectType, roleId, scopeId, scopeType };
+  if (plane.refuseDuplicateRules && isDuplicate(plane, seed))
+    return undocumented(refusal(409, 'The rule exists already'));
+  const rule = plane.state.addAccessRule({ ...seed, createdBy: caller });
   return json(201, ruleView(rule, plane));
 }
 
@@ -363,25 +220,41 @@ const handlers: Record<string, (call: Call) => Answer> = {
   'POST /api/v1/authorization/access-rules': createRule,
   'GET /api/v1/authorization/roles': listRolesV1,
   'GET /api/v2/authorization/roles': listRolesV2,
+  'GET /api/v1/org-unit/projects': listProjects,
+  'GET /api/v1/org-unit/departments': listDepartments,
+  'GET /api/v1/clusters': listClusters,
 };
 
 for (const path of ['/api/v1/apps', '/api/v1/service-accounts']) {
   handlers[`GET ${path}`] = listApplications;
   handlers[`POST ${path}`] = createApplication;
   handlers[`GET ${path}/{id}`] = getApplication;
+  handlers[`PATCH ${path}/{id}`] = patchApplication;
   handlers[`DELETE ${path}/{id}`] = deleteApplication;
   handlers[`POST ${path}/{id}/secret`] = resetSecret;
 }
 
-function bearer(request: RequestSeen): string {
-  return /^Bearer (.+)$/.exec(String(request.headers['authorization'] ?? ''))?.[1] ?? '';
+const resources: Record<string, Resource> = {
+  apps: 'apps',
+  'service-accounts': 'service-account',
+  users: 'users',
+  'access-rules': 'access_rules',
+  roles: 'roles',
+  projects: 'project',
+  departments: 'department',
+  clusters: 'cluster',
+};
+
+function isForbidden({ forbidden }: Plane, { path }: Endpoint): boolean {
+  return path.split('/').some((part) => Object.hasOwn(resources, part) && forbidden.has(resources[part]!));
 }
 
 /** Who calls, or why they may not. */
-function admit(plane: Plane, request: RequestSeen): Subject | Answer {
+function admit(plane: Plane, endpoint: Endpoint, request: RequestSeen): Subject | Answer {
   const subject = plane.state.subjectOf(bearer(request));
   if (!subject) return refusal(401, 'Unauthorized', 'The access token is missing, unknown or expired');
   const allowed = subject.type === 'external' ? plane.externalIsAdministrator : plane.state.isAdministrator(subject);
+  if (isForbidden(plane, endpoint)) return refusal(403, 'Forbidden', `${subject.id} lacks the permission`);
   return allowed ? subject : refusal(403, 'Forbidden', `No access rule lets ${subject.id} do this`);
 }
 
@@ -395,13 +268,13 @@ function refuseBody(endpoint: Endpoint, request: RequestSeen, problems: string[]
 
 /** What the control plane answers, with the work done. `path` comes without the prefix. */
 export function answerRequest(plane: Plane, request: RequestSeen): Answer {
-  const [pathname = '', query = ''] = request.path.split(/\?(.*)/s);
+  const { pathname, query } = splitPath(request.path);
   const present = matchesOf(pathname).filter(({ endpoint }) => within(plane.version, endpoint));
   if (present.length === 0) return missing(plane.missingEndpoint);
   const match = present.find(({ endpoint }) => endpoint.method === request.method);
   if (!match) return undocumented(refusal(405, 'Method not allowed'));
   const { endpoint, id } = match;
-  const caller = endpoint.auth ? admit(plane, request) : undefined;
+  const caller = endpoint.auth ? admit(plane, endpoint, request) : undefined;
   if (caller && 'status' in caller) return caller;
   const problems = bodyProblems(plane.version, endpoint, request);
   if (problems.length > 0) return refuseBody(endpoint, request, problems);
@@ -409,18 +282,4 @@ export function answerRequest(plane: Plane, request: RequestSeen): Answer {
   const handler = handlers[`${endpoint.method} ${endpoint.path}`];
   if (!handler) return refusal(500, 'The simulator has no such handler');
   return handler({ plane, endpoint, id, fields, query: new URLSearchParams(query), caller: caller?.id ?? '' });
-}
-
-/** GitHub's endpoint for a job's own OIDC token. */
-export function answerOidc(plane: Plane, request: RequestSeen): Answer {
-  const { state, oidc } = plane;
-  if (request.method !== 'GET' || bearer(request) !== oidc.requestToken)
-    return undocumented(json(401, { message: 'Not authorized to request a token' }));
-  const [, query = ''] = request.path.split(/\?(.*)/s);
-  const audience = new URLSearchParams(query).get('audience') ?? 'https://github.com/acme';
-  const seconds = Math.floor(plane.now() / 1000);
-  const claims = { iss: oidc.issuer, sub: oidc.subject, aud: audience, iat: seconds, exp: seconds + 300 };
-  const value = state.remember(jwt({ ...claims, repository: 'acme/app', ref: 'refs/heads/main' }));
-  state.externalTokens.set(value, { subject: oidc.subject, audience });
-  return undocumented(json(200, { count: value.length, value }));
 }

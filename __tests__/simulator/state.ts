@@ -46,6 +46,28 @@ export interface Role {
   name: string;
 }
 
+export interface Cluster {
+  uuid: string;
+  name: string;
+}
+
+export interface Department {
+  /** Digits. */
+  id: string;
+  name: string;
+  clusterId: string;
+}
+
+export interface Project extends Department {
+  /** The department's id. */
+  parentId: string;
+}
+
+/** What is left out is that of the first one there is. */
+export type DepartmentSeed = Pick<Department, 'name'> & Partial<Department>;
+export type ProjectSeed = Pick<Project, 'name'> & Partial<Project>;
+export type ClusterSeed = Pick<Cluster, 'name'> & Partial<Cluster>;
+
 /** Whom an access token speaks for. */
 export interface Subject {
   type: 'user' | 'app' | 'external';
@@ -95,6 +117,11 @@ export interface StateOptions {
   clientIdOf: (name: string) => string;
 }
 
+interface Session {
+  subject: Subject;
+  expiresAt: number;
+}
+
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 function randomLetters(length: number): string {
@@ -121,11 +148,16 @@ export class State {
   readonly users: User[] = [];
   readonly accessRules: AccessRule[] = [];
   readonly roles: Role[] = defaultRoles.map((role) => ({ ...role }));
+  readonly projects: Project[] = [];
+  readonly departments: Department[] = [];
+  readonly clusters: Cluster[] = [];
   readonly secretsIssued: string[] = [];
-  readonly externalTokens = new Map<string, { subject: string; audience?: string }>();
-  readonly #sessions = new Map<string, { subject: Subject; expiresAt: number }>();
+  readonly externalTokens = new Map<string, { subject: string; audience?: string; expiresAt?: number }>();
+  readonly #sessions = new Map<string, Session>();
+  readonly #refreshTokens = new Map<string, Session>();
   readonly #options: StateOptions;
   #nextRule = 5001;
+  #nextUnit = 4501001;
 
   constructor(options: StateOptions) {
     this.#options = options;
@@ -148,9 +180,8 @@ export class State {
     return secret;
   }
 
-  /** @throws when the name is taken. */
+  /** Two of one name too: what a control plane would not do, but a client may meet. */
   addApplication(seed: ApplicationSeed): Application {
-    if (this.applicationNamed(seed.name)) throw new Error(`An application ${seed.name} exists already`);
     const createdAt = this.#moment(seed.createdAt);
     const application: Application = {
       id: seed.id ?? randomUUID(),
@@ -175,6 +206,11 @@ export class State {
     application.secret = this.remember(randomLetters(32));
     application.updatedAt = this.#nowText();
     return application.secret;
+  }
+
+  setEnabled(application: Application, enabled: boolean): void {
+    application.enabled = enabled;
+    application.updatedAt = this.#nowText();
   }
 
   removeApplication(application: Application): void {
@@ -237,6 +273,26 @@ export class State {
     return rule;
   }
 
+  addCluster({ name, uuid = randomUUID() }: ClusterSeed): Cluster {
+    const cluster = { uuid, name };
+    this.clusters.push(cluster);
+    return cluster;
+  }
+
+  addDepartment({ name, id = String(this.#nextUnit++), clusterId }: DepartmentSeed): Department {
+    const department = { id, name, clusterId: clusterId ?? this.clusters[0]?.uuid ?? randomUUID() };
+    this.departments.push(department);
+    return department;
+  }
+
+  addProject({ parentId, ...seed }: ProjectSeed): Project {
+    const { id = String(this.#nextUnit++), name, clusterId } = seed;
+    const department = parentId ?? this.departments[0]?.id ?? String(this.#nextUnit++);
+    const project = { id, name, clusterId: clusterId ?? this.clusters[0]?.uuid ?? randomUUID(), parentId: department };
+    this.projects.push(project);
+    return project;
+  }
+
   hasSubject(type: string, id: string): boolean {
     if (type === 'user') return this.userNamed(id) !== undefined;
     if (type === 'group') return this.users.some((user) => user.groups.includes(id));
@@ -258,10 +314,10 @@ export class State {
     return this.subjectOf(token) !== undefined;
   }
 
-  /** A new JWT for a subject, valid for the token lifetime when it is an access token. */
+  /** A new JWT for a subject, valid for the token lifetime, or ten times as long when it is a refresh token. */
   issue(subject: Subject, typ: 'Bearer' | 'ID' | 'Refresh' | 'External'): string {
     const seconds = Math.floor(this.#options.now() / 1000);
-    const expires = seconds + this.#options.tokenLifetime;
+    const expires = seconds + this.#options.tokenLifetime * (typ === 'Refresh' ? 10 : 1);
     const token = jwt({
       iss: this.#options.issuer(),
       sub: subject.id,
@@ -271,12 +327,24 @@ export class State {
       typ,
     });
     if (typ === 'Bearer') this.#sessions.set(token, { subject, expiresAt: expires * 1000 });
+    if (typ === 'Refresh') this.#refreshTokens.set(token, { subject, expiresAt: expires * 1000 });
     return this.remember(token);
   }
 
   /** Whom a token speaks for; nobody once it has expired or its subject is gone. */
   subjectOf(token: string): Subject | undefined {
-    const session = this.#sessions.get(token);
+    return this.#subjectIn(this.#sessions, token);
+  }
+
+  /** Whom a refresh token gets a new access token for; nobody when the application is disabled. */
+  subjectOfRefresh(token: string): Subject | undefined {
+    const subject = this.#subjectIn(this.#refreshTokens, token);
+    const disabled = this.applications.some(({ clientId, enabled }) => clientId === subject?.id && !enabled);
+    return subject?.type === 'app' && disabled ? undefined : subject;
+  }
+
+  #subjectIn(sessions: Map<string, Session>, token: string): Subject | undefined {
+    const session = sessions.get(token);
     if (!session || this.#options.now() >= session.expiresAt) return undefined;
     const { subject } = session;
     return subject.type === 'external' || this.hasSubject(subject.type, subject.id) ? subject : undefined;

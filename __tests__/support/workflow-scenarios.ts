@@ -1,257 +1,360 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Simulator } from '../simulator/simulator.ts';
+import { type Github, type PlaceName, startGithub } from '../simulator/github.ts';
+import { type Application, type Simulator, startSimulator, type Version } from '../simulator/simulator.ts';
 import { root } from './runner.ts';
-import type { Workflow } from './workflow.ts';
-import { evaluate } from './workflow-expressions.ts';
-import type { GitHub } from './workflow-github.ts';
+import { parseWorkflow, runWorkflow, type Variables, type Workflow, type WorkflowRun } from './workflow.ts';
+import { type ProgramName, type Stores, writePrograms } from './workflow-stores.ts';
 
 /** The recipes. */
 export const folder = join(root, 'examples');
+/** The workflows that others can call. */
+export const callable = ['bootstrap.yml', 'rotate.yml'];
 
 export const HOUR = 3_600_000;
 export const DAY = 24 * HOUR;
 
-/** A control plane, what GitHub remembers, and the recipe between them. */
+/** A control plane, GitHub, three other stores, and what a repository has set up for a recipe. */
 export interface World {
   simulator: Simulator;
-  github: GitHub;
-  workflow: Workflow;
+  github: Github;
+  variables: Variables;
+  stores: Stores;
+  /** The folder of the programs that write to the other stores. */
+  programs: string;
 }
 
 export interface Scenario {
   name: string;
+  /** Of the recipe, or of the workflow that is called. */
   file: string;
-  inputs?: Record<string, unknown>;
-  /** Where another scenario breaks the same steps everywhere, it is enough to break this one after each. */
-  breaks?: 'after steps';
+  /** Changes the workflow as its users are told to. */
+  adapt?: (workflow: Workflow) => void;
   /** Whether every run has something to do; otherwise the second one changes nothing. */
   neverSettles?: true;
   /** What is there before the first run. */
   prepare(world: World): void;
   /** What must hold after every run that succeeded. */
   checkDone(world: World): void;
+  /** The same where an earlier run broke off and may have left something behind. */
+  checkHealed?(world: World): void;
   /** What must hold after every run, even one that broke off. */
   checkAlways?(world: World): void;
 }
 
-const subjectType = ({ version }: Simulator) => (version === '3.0' ? 'service-account' : 'app');
+/** The recipe as it is, or a workflow made of the call that a callable one shows in its first comment. */
+export function textOf(file: string): string {
+  if (!callable.includes(file)) return readFileSync(join(folder, file), 'utf8');
+  const text = readFileSync(join(root, '.github/workflows', file), 'utf8');
+  const [jobs = ''] = /^# {3}jobs:\n(# {3}.*\n)+/m.exec(text) ?? [];
+  return `name: Call\non: workflow_dispatch\npermissions: {}\n${jobs.replace(/^# {3}/gm, '')}`;
+}
 
-function addAdministrator({ simulator, github }: World): void {
+export function workflowOf({ file, adapt }: Pick<Scenario, 'file' | 'adapt'>): Workflow {
+  const workflow = parseWorkflow(textOf(file));
+  adapt?.(workflow);
+  return workflow;
+}
+
+/** Gives `use` a world of its own, and checks that everybody kept to the API. */
+export async function inWorld(version: Version, use: (world: World) => Promise<void>): Promise<void> {
+  const temp = mkdtempSync(join(tmpdir(), 'recipe-'));
+  const simulator = await startSimulator({ version });
+  const github = await startGithub({ environments: ['runai-admin', 'production', 'ci'] });
+  try {
+    await use({ simulator, github, variables: {}, ...writePrograms(temp) });
+    assert.deepEqual([...simulator.violations, ...github.violations], []);
+  } finally {
+    await Promise.all([simulator.close(), github.close()]);
+    rmSync(temp, { recursive: true, force: true });
+  }
+}
+
+export function run(world: World, workflow: Workflow, extras: Parameters<typeof runWorkflow>[1] = {}) {
+  const { github, variables, programs, simulator } = world;
+  return runWorkflow(workflow, { github, variables, programs, oidc: simulator.oidc, ...extras });
+}
+
+/** No secret of either service may be in a log, in a summary, or on a command line. */
+export function checkNothingLeaks({ simulator, github, stores }: World, { shown, jobs }: WorkflowRun): void {
+  const text = [...shown, ...jobs.map(({ summary }) => summary), ...stores.commandLines].join('\n');
+  const kept = [...github.secrets.map(({ value }) => value), ...github.tokens, privateKey];
+  const secrets = [...simulator.secretsIssued, ...kept].flatMap((secret) => secret.split('\n'));
+  assert.deepEqual(
+    secrets.filter((secret) => secret !== '' && text.includes(secret)),
+    [],
+    `secrets in:\n${text}`,
+  );
+}
+
+const privateKey = '-----BEGIN KEY-----\nbm90LWEtcmVhbC1rZXk\n-----END KEY-----\n';
+const admin = 'environment:runai-admin';
+const production = 'environment:production';
+const name = 'RUNAI_CREDENTIALS';
+
+function setVariables({ variables }: World, values: Record<string, string>, place: PlaceName = 'repository'): void {
+  variables[place] = { ...variables[place], ...values };
+}
+
+/** What the table at the top of each recipe asks for. */
+function setUp(world: World): void {
+  const { simulator, github } = world;
   const { clientId, secret } = simulator.addApplication({ name: 'platform-admin' });
-  addRule(simulator, { subjectId: clientId, roleId: 1, scopeType: 'tenant', scopeId: '1001' });
-  const place = { environment: 'runai-admin' };
-  github.setVariable('RUNAI_URL', simulator.url);
-  github.setVariable('RUNAI_ADMIN_CLIENT_ID', clientId, place);
-  github.setSecret('RUNAI_ADMIN_CLIENT_SECRET', secret, place);
-  github.setVariable('ROTATION_APP_CLIENT_ID', 'Iv23abcdef', place);
-  github.setSecret('ROTATION_APP_PRIVATE_KEY', '-----BEGIN KEY-----\nbm90LWEtcmVhbC1rZXk\n-----END KEY-----\n', place);
+  addRule(world, { subjectId: clientId, roleId: 1, scopeType: 'tenant', scopeId: '1001' });
+  simulator.addProject({ name: 'team-a', id: '4501234' });
+  simulator.addDepartment({ name: 'research', id: '77' });
+  setVariables(world, { RUNAI_URL: simulator.url, RUNAI_ACCESS_RULES: 'ML engineer @ project:team-a' });
+  setVariables(world, { SECRETS_APP_CLIENT_ID: 'Iv23abcdef' }, admin);
+  github.editSecret(admin, 'RUNAI_ADMIN_CREDENTIALS', { value: `${clientId}:${secret}` });
+  github.editSecret(admin, 'SECRETS_APP_PRIVATE_KEY', { value: privateKey });
 }
 
-function addRule(
-  simulator: Simulator,
-  rule: { subjectId: string; roleId: number; scopeType: string; scopeId: string },
-): void {
-  simulator.addAccessRule({ ...rule, subjectType: subjectType(simulator) });
+function addRule({ simulator }: World, rule: Omit<Parameters<Simulator['addAccessRule']>[0], 'subjectType'>): void {
+  simulator.addAccessRule({ ...rule, subjectType: simulator.version === '3.0' ? 'service-account' : 'app' });
 }
 
-const accessRules = 'ML engineer @ project:4501234\nviewer @ department:77';
-const grantedRules = ['12 @ department:77', '9 @ project:4501234'];
+const engineer = ['9 @ project:4501234'];
 
 function rulesOf({ simulator }: World, subjectId: string): string[] {
   const own = simulator.accessRules.filter((rule) => rule.subjectId === subjectId);
   return own.map(({ roleId, scopeType, scopeId }) => `${roleId} @ ${scopeType}:${scopeId}`).sort();
 }
 
-export const names = ({ simulator }: World) => simulator.applications.map(({ name }) => name).sort();
+/** All applications but the administrator. */
+export const names = ({ simulator }: World) =>
+  simulator.applications.map((application) => application.name).filter((one) => one !== 'platform-admin');
 
-/** The value of an input as a comment in the recipe tells its users to write it. */
-function asDocumented(file: string, input: string): string {
-  const [, expression = ''] =
-    new RegExp(`^# +${input}: \\$\\{\\{(.*)\\}\\}$`, 'm').exec(readFileSync(join(folder, file), 'utf8')) ?? [];
-  return expression;
+/** The client id in credentials with which somebody can sign in. */
+export function checkCredentials({ simulator }: World, credentials: string | undefined): string {
+  const [, clientId = '', secret = ''] = /^([^:]*):(.*)$/s.exec(credentials ?? '') ?? [];
+  assert.ok(simulator.isValidSecret(clientId, secret), 'the stored credentials do not work');
+  return clientId;
 }
 
-/** Whether a job that starts now, and gets its credentials as the recipe says, can get a token. */
-function checkUsersServed({ simulator, github }: World): void {
-  const contexts = { vars: github.variablesFor('production'), secrets: github.secretsFor('production') };
-  const [clientId, clientSecret] = ['client-id', 'client-secret'].map((input) =>
-    String(evaluate(asDocumented('rotate-without-downtime.yml', input), { contexts, status: 'success' })),
-  );
-  assert.ok(simulator.isValidSecret(clientId ?? '', clientSecret ?? ''), 'a job has no valid credentials');
-}
+export const checkStored = (world: World, place: PlaceName = production, secret = name) =>
+  checkCredentials(world, world.github.secretValue(place, secret));
 
-/** An application of one of the two names, its credentials stored in its slot. */
-export function addSlot({ simulator, github }: World, slot: 'A' | 'B'): void {
-  const place = { environment: 'production' };
-  const { clientId, secret } = simulator.addApplication({ name: `ci-runner-${slot.toLowerCase()}` });
-  addRule(simulator, { subjectId: clientId, roleId: 9, scopeType: 'project', scopeId: '4501234' });
-  addRule(simulator, { subjectId: clientId, roleId: 12, scopeType: 'department', scopeId: '77' });
-  github.setVariable(`RUNAI_CLIENT_ID_${slot}`, clientId, place);
-  github.setSecret(`RUNAI_CLIENT_SECRET_${slot}`, secret, place);
-}
-
-export function useSlot({ github }: World, slot: 'A' | 'B', age: number): void {
-  github.setVariable('RUNAI_SLOT', slot, { environment: 'production', updatedAt: new Date(Date.now() - age) });
-}
-
-export function checkSlot(world: World, slot: 'A' | 'B'): void {
-  assert.equal(world.github.variablesFor('production')['RUNAI_SLOT'], slot);
-  checkUsersServed(world);
-  assert.deepEqual(rulesOf(world, `ci-runner-${slot.toLowerCase()}`), grantedRules);
-}
-
-export function prepareTurns(world: World): void {
-  addAdministrator(world);
-  world.github.setVariable('RUNAI_ACCESS_RULES', accessRules);
-}
-
-function checkBootstrapped(world: World): void {
-  const { simulator, github } = world;
-  const clientId = github.variablesFor('production')['RUNAI_CLIENT_ID'] ?? '';
-  assert.ok(
-    simulator.isValidSecret(clientId, github.secretsFor('production')['RUNAI_CLIENT_SECRET'] ?? ''),
-    'the stored secret is not valid',
-  );
-  assert.deepEqual(names(world), ['deploy-production', 'platform-admin']);
-  assert.deepEqual(rulesOf(world, clientId), grantedRules);
-  const people: string[] = JSON.parse(github.variablesFor()['RUNAI_USERS'] ?? '');
-  assert.deepEqual(
-    simulator.users.map(({ username }) => username).sort(),
-    [simulator.admin.username, ...people].sort(),
-  );
-  for (const email of people) assert.deepEqual(rulesOf(world, email), ['12 @ department:77']);
-}
-
-function prepareBootstrap(world: World, { users }: { users: string[] }): void {
-  addAdministrator(world);
-  world.github.setVariable('RUNAI_ACCESS_RULES', accessRules);
-  world.github.setVariable('RUNAI_USER_ACCESS_RULES', 'Viewer @ department:77');
-  world.github.setVariable('RUNAI_USERS', JSON.stringify(users));
-}
-
-/** The application that rotate-in-place.yml rotates, its secret stored where the variable says. */
-export function prepareRotation(world: World, place: Parameters<GitHub['setSecret']>[2] = {}): void {
-  addAdministrator(world);
-  const { simulator, github } = world;
-  const { secret } = simulator.addApplication({ name: 'ci-runner' });
-  addRule(simulator, { subjectId: 'ci-runner', roleId: 9, scopeType: 'project', scopeId: '4501234' });
-  github.setVariable('RUNAI_APP_NAME', 'ci-runner');
-  github.setSecret('RUNAI_CLIENT_SECRET', secret, place);
-}
-
-/** The one application that rotate-in-place.yml is about has the stored secret. */
-export function checkStored(world: World): void {
-  const { simulator, github } = world;
-  assert.ok(
-    simulator.isValidSecret('ci-runner', github.secretsFor()['RUNAI_CLIENT_SECRET'] ?? ''),
-    'the stored secret is not valid',
-  );
-  assert.deepEqual(names(world), ['ci-runner', 'platform-admin']);
-  assert.deepEqual(rulesOf(world, 'ci-runner'), ['9 @ project:4501234']);
-}
-
-function checkRotated(world: World): void {
-  checkStored(world);
-  assert.ok(world.simulator.requests.some(({ path }) => path.endsWith('/secret')));
+/** An application with the rules of a recipe, whose credentials are stored. */
+export function addStored(world: World, appName: string, { place = production }: { place?: PlaceName } = {}): void {
+  const { clientId, secret } = world.simulator.addApplication({ name: appName });
+  addRule(world, { subjectId: clientId, roleId: 9, scopeType: 'project', scopeId: '4501234' });
+  world.github.editSecret(place, name, { value: `${clientId}:${secret}` });
 }
 
 /** Nothing was made, and the recipe's own request was answered well. */
-function checkTokenUsed({ simulator }: World): void {
-  const { method, status } = simulator.requests.at(-1) ?? {};
+function checkTokenUsed(world: World): void {
+  const { method, status } = world.simulator.requests.at(-1) ?? {};
   assert.deepEqual({ method, status }, { method: 'GET', status: 200 });
-  assert.equal(simulator.users.length, 1);
+  assert.equal(world.simulator.users.length, 1);
 }
+
+const appFor = ({ github }: World, purpose: string) => `${purpose}-${github.repositoryId}-production`;
+
+function checkPeople(world: World): void {
+  const people = ['ada@acme.example', 'grace@acme.example'];
+  const { users, admin: administrator } = world.simulator;
+  assert.deepEqual(users.map(({ username }) => username).sort(), [administrator.username, ...people].sort());
+  for (const email of people) assert.deepEqual(rulesOf(world, email), ['7 @ project:4501234']);
+}
+
+function checkBootstrapped(world: World): void {
+  assert.deepEqual(names(world).sort(), [appFor(world, 'deploy'), appFor(world, 'monitor')]);
+  const deploy = checkStored(world);
+  const monitor = checkStored(world, production, 'RUNAI_MONITOR_CREDENTIALS');
+  assert.deepEqual(rulesOf(world, deploy), engineer);
+  assert.deepEqual(rulesOf(world, monitor), ['12 @ department:77', '12 @ project:4501234']);
+  checkPeople(world);
+}
+
+function prepareBootstrap(world: World): void {
+  setUp(world);
+  setVariables(world, { RUNAI_USERS: 'ada@acme.example\ngrace@acme.example\n' });
+}
+
+function checkRotated(world: World, { appName, place }: { appName: string; place?: PlaceName }): void {
+  assert.deepEqual(names(world), [appName]);
+  assert.deepEqual(rulesOf(world, checkStored(world, place)), engineer);
+  assert.ok(world.simulator.requests.some(({ path }) => path.endsWith('/secret')));
+}
+
+/** What the names of a family begin with, by the words of the contract. */
+function familyOf({ github }: World): string {
+  const text = `${production.replace(':', `:${github.repositoryId}:`)}:${name}`;
+  return `ci-runner-${createHash('sha256').update(text).digest('hex').slice(0, 6)}-`;
+}
+
+/** A member of the family, as a run so long ago made it. */
+export function addMember(world: World, { age, unused }: { age: number; unused: number | null }): Application {
+  const made = new Date(Date.now() - age);
+  const digits = made.toISOString().replace(/\D/g, '');
+  const stamp = `${digits.slice(0, 8)}-${digits.slice(8, 14)}`;
+  const member = world.simulator.addApplication({ name: `${familyOf(world)}${stamp}`, createdAt: made.getTime() });
+  addRule(world, { subjectId: member.clientId, roleId: 9, scopeType: 'project', scopeId: '4501234' });
+  member.lastLogin = unused === null ? null : new Date(Date.now() - unused).toISOString();
+  return member;
+}
+
+/** Stores the credentials of a member, a minute after it was made. */
+function store(world: World, { clientId, secret, createdAt }: Application): void {
+  const updatedAt = Date.parse(createdAt ?? '') + 60_000;
+  world.github.editSecret(production, name, { value: `${clientId}:${secret}`, createdAt: updatedAt, updatedAt });
+}
+
+/** So many members are left, and the newest one is in use, with the access that it needs. */
+export function checkFamily(world: World, members: number): void {
+  assert.equal(names(world).length, members, names(world).join(', '));
+  checkInUse(world);
+}
+
+/** The newest member is in use: one that a broken run has left behind is older. */
+function checkInUse(world: World): void {
+  const family = names(world).sort();
+  for (const one of family) assert.ok(one.startsWith(familyOf(world)), one);
+  const inUse = world.simulator.applications.find(({ clientId }) => clientId === checkStored(world));
+  assert.equal(inUse?.name, family.at(-1));
+  assert.deepEqual(rulesOf(world, inUse?.clientId ?? ''), engineer);
+}
+
+const otherStores: Record<string, ProgramName> = { 'ci-vault': 'vault', 'ci-aws': 'aws', 'ci-kubernetes': 'kubectl' };
+
+function checkOtherStores(world: World): void {
+  assert.deepEqual(names(world), Object.keys(otherStores));
+  for (const [appName, program] of Object.entries(otherStores))
+    assert.equal(checkCredentials(world, world.stores.value(program)), appName);
+}
+
+/** Hands the one job of a call other values. */
+function withInputs(values: Record<string, unknown>) {
+  return ({ jobs }: Workflow): void => {
+    for (const job of Object.values(jobs)) {
+      const all = Object.entries({ ...job.with, ...values });
+      job.with = Object.fromEntries(all.filter(([, value]) => value !== undefined));
+    }
+  };
+}
+
+const inPlace = { 'overlap-hours': undefined, 'access-rules': undefined };
+
+/** The two rotations without downtime: as a recipe, and as a workflow that is called. */
+const withoutDowntime = ['rotate-without-downtime.yml', 'rotate.yml'].flatMap((file): Scenario[] => [
+  {
+    name: `${file} for the first time`,
+    file,
+    prepare: setUp,
+    checkDone: (world) => checkFamily(world, 1),
+    checkHealed: checkInUse,
+  },
+  {
+    name: `${file} when a rotation is due`,
+    file,
+    prepare(world) {
+      setUp(world);
+      store(world, addMember(world, { age: 31 * DAY, unused: HOUR }));
+    },
+    checkDone: (world) => checkFamily(world, 2),
+    checkHealed: checkInUse,
+    checkAlways: checkStored,
+  },
+  {
+    name: `${file} after the overlap`,
+    file,
+    prepare(world) {
+      setUp(world);
+      addMember(world, { age: 40 * DAY, unused: 80 * HOUR });
+      store(world, addMember(world, { age: 73 * HOUR, unused: HOUR }));
+    },
+    ...(file === 'rotate.yml' && { adapt: withInputs({ 'rotate-after-days': 30 }) }),
+    checkDone: (world) => checkFamily(world, 1),
+    checkAlways: checkStored,
+  },
+]);
 
 export const scenarios: Scenario[] = [
   {
     name: 'ci-token.yml',
     file: 'ci-token.yml',
-    prepare({ simulator, github }) {
-      const { clientId, secret } = simulator.addApplication({ name: 'ci' });
-      addRule(simulator, { subjectId: clientId, roleId: 1, scopeType: 'tenant', scopeId: '1001' });
-      github.setVariable('RUNAI_URL', simulator.url);
-      github.setVariable('RUNAI_CLIENT_ID', clientId);
-      github.setSecret('RUNAI_CLIENT_SECRET', secret);
+    prepare(world) {
+      const { clientId, secret } = world.simulator.addApplication({ name: 'ci' });
+      addRule(world, { subjectId: clientId, roleId: 1, scopeType: 'tenant', scopeId: '1001' });
+      setVariables(world, { RUNAI_URL: world.simulator.url });
+      world.github.editSecret('environment:ci', name, { value: `${clientId}:${secret}` });
     },
     checkDone: checkTokenUsed,
   },
   {
     name: 'keyless.yml',
     file: 'keyless.yml',
-    prepare({ simulator, github }) {
-      const place = { environment: 'production' };
-      github.setVariable('RUNAI_URL', simulator.url, place);
-      github.setVariable('RUNAI_OIDC_AUDIENCE', simulator.oidc.audience, place);
+    prepare(world) {
+      const { url, oidc } = world.simulator;
+      setVariables(world, { RUNAI_URL: url, RUNAI_OIDC_AUDIENCE: oidc.audience }, production);
     },
     checkDone: checkTokenUsed,
   },
   {
     name: 'bootstrap-environment.yml in an empty tenant',
     file: 'bootstrap-environment.yml',
-    inputs: { environment: 'production' },
-    prepare: (world) => prepareBootstrap(world, { users: ['ada@acme.example', 'grace@acme.example'] }),
+    prepare: prepareBootstrap,
     checkDone: checkBootstrapped,
   },
   {
-    name: 'bootstrap-environment.yml over a stored secret that no longer works',
+    name: 'bootstrap-environment.yml where a secret was lost and rules are missing',
     file: 'bootstrap-environment.yml',
-    inputs: { environment: 'production' },
-    breaks: 'after steps',
     prepare(world) {
-      prepareBootstrap(world, { users: ['ada@acme.example'] });
-      world.simulator.addApplication({ name: 'deploy-production' });
-      const place = { environment: 'production' };
-      world.github.setVariable('RUNAI_CLIENT_ID', 'deploy-production', place);
-      world.github.setSecret('RUNAI_CLIENT_SECRET', 'a-secret-from-another-time', place);
+      prepareBootstrap(world);
+      const createdAt = Date.now() - DAY;
+      world.simulator.addApplication({ name: appFor(world, 'deploy'), createdAt });
+      const { clientId, secret } = world.simulator.addApplication({ name: appFor(world, 'monitor'), createdAt });
+      const value = `${clientId}:${secret}`;
+      world.github.editSecret(production, 'RUNAI_MONITOR_CREDENTIALS', { value, createdAt: createdAt + 60_000 });
+      world.simulator.addUser({ email: 'grace@acme.example' });
     },
     checkDone: checkBootstrapped,
+  },
+  {
+    name: 'bootstrap.yml in an empty tenant',
+    file: 'bootstrap.yml',
+    prepare: prepareBootstrap,
+    checkDone(world) {
+      assert.deepEqual(names(world), [appFor(world, 'deploy')]);
+      assert.deepEqual(rulesOf(world, checkStored(world)), engineer);
+      checkPeople(world);
+    },
   },
   {
     name: 'rotate-in-place.yml',
     file: 'rotate-in-place.yml',
     neverSettles: true,
-    prepare: (world) => prepareRotation(world),
-    checkDone: checkRotated,
-  },
-  {
-    name: 'rotate-without-downtime.yml for the first time',
-    file: 'rotate-without-downtime.yml',
-    breaks: 'after steps',
-    prepare: prepareTurns,
-    checkDone(world) {
-      assert.deepEqual(names(world), ['ci-runner-a', 'platform-admin']);
-      checkSlot(world, 'A');
-    },
-  },
-  {
-    name: 'rotate-without-downtime.yml when a rotation is due',
-    file: 'rotate-without-downtime.yml',
     prepare(world) {
-      prepareTurns(world);
-      addSlot(world, 'A');
-      useSlot(world, 'A', 31 * DAY);
+      setUp(world);
+      addStored(world, appFor(world, 'deploy'));
     },
-    checkDone(world) {
-      assert.deepEqual(names(world), ['ci-runner-a', 'ci-runner-b', 'platform-admin']);
-      checkSlot(world, 'B');
-    },
-    checkAlways: checkUsersServed,
+    checkDone: (world) => checkRotated(world, { appName: appFor(world, 'deploy') }),
   },
+  ...(['repository', 'organization'] as const).map(
+    (place): Scenario => ({
+      name: `rotate.yml in place, in the ${place}`,
+      file: 'rotate.yml',
+      adapt: withInputs({ ...inPlace, 'store-in': place }),
+      neverSettles: true,
+      prepare(world) {
+        setUp(world);
+        addStored(world, 'ci-runner', { place });
+      },
+      checkDone: (world) => checkRotated(world, { appName: 'ci-runner', place }),
+    }),
+  ),
+  ...withoutDowntime,
   {
-    name: 'rotate-without-downtime.yml after the grace period',
-    file: 'rotate-without-downtime.yml',
+    name: 'other-stores.yml',
+    file: 'other-stores.yml',
+    neverSettles: true,
     prepare(world) {
-      prepareTurns(world);
-      addSlot(world, 'A');
-      addSlot(world, 'B');
-      useSlot(world, 'B', 73 * HOUR);
+      setUp(world);
+      for (const appName of Object.keys(otherStores)) world.simulator.addApplication({ name: appName });
     },
-    checkDone(world) {
-      assert.deepEqual(names(world), ['ci-runner-b', 'platform-admin']);
-      checkSlot(world, 'B');
-    },
-    checkAlways: checkUsersServed,
+    checkDone: checkOtherStores,
   },
 ];

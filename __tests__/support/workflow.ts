@@ -1,14 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import type { Github, Permissions, PlaceName } from '../simulator/github.ts';
 import { asShown, type LogLine, readLog } from './log.ts';
-import { actionFile, readOutputFile, runStep } from './runner.ts';
+import { actionFile, type RunningStep, readOutputFile, root, startStep } from './runner.ts';
 import { fillIn, fillInAll, isTrue, type Scope, valueIn } from './workflow-expressions.ts';
-import type { GitHub } from './workflow-github.ts';
 
 export interface Step {
   id?: string;
@@ -27,17 +25,36 @@ export interface Job {
   if?: unknown;
   environment?: string | { name: string };
   permissions?: Record<string, string>;
+  concurrency?: { group: string };
   outputs?: Record<string, unknown>;
   env?: Record<string, unknown>;
   strategy?: { matrix?: Record<string, unknown> };
+  /** Empty where the job calls a workflow. */
   steps: Step[];
+  /** The workflow that the job calls. */
+  uses?: string;
+  with?: Record<string, unknown>;
+  secrets?: Record<string, string>;
+}
+
+interface CallInput {
+  description?: string;
+  type: 'string' | 'number' | 'boolean';
+  required?: boolean;
+  default?: unknown;
+}
+
+/** What a workflow takes from one that calls it. */
+export interface Call {
+  inputs?: Record<string, CallInput>;
+  secrets?: Record<string, { description?: string; required?: boolean }>;
 }
 
 export interface Workflow {
   name: string;
-  on: Record<string, unknown>;
+  on: { workflow_call?: Call } & Record<string, unknown>;
   permissions?: Record<string, string>;
-  concurrency?: { group: string; 'cancel-in-progress': boolean };
+  concurrency?: { group: string };
   defaults?: { run?: { shell?: string } };
   env?: Record<string, unknown>;
   jobs: Record<string, Job>;
@@ -46,8 +63,6 @@ export interface Workflow {
 export type Conclusion = 'success' | 'failure' | 'skipped';
 
 export interface StepRun {
-  /** The job, the matrix values if there are any, and the number of the step: the same in each run. */
-  key: string;
   name: string;
   /** Before `continue-on-error` is looked at. */
   outcome: Conclusion;
@@ -63,6 +78,8 @@ export interface JobRun {
   steps: StepRun[];
   /** The log as GitHub shows it. */
   shown: string[];
+  /** The job summary. */
+  summary: string;
 }
 
 export interface WorkflowRun {
@@ -72,25 +89,30 @@ export interface WorkflowRun {
   shown: string[];
 }
 
-/** A step that breaks: the machine goes away before it begins, or after it has done everything. */
-export interface Sabotage {
-  key: string;
-  when: 'before' | 'after';
-}
+/** Variables by the place that keeps them. */
+export type Variables = Partial<Record<PlaceName, Record<string, string>>>;
 
 export interface WorkflowOptions {
-  github: GitHub;
+  /** Keeps the secrets, and answers the action. */
+  github?: Github;
+  variables?: Variables;
   inputs?: Record<string, unknown>;
   /** GitHub's token service, for jobs with `id-token: write`. */
   oidc?: { url: string; requestToken: string };
-  sabotage?: Sabotage | undefined;
-  /** Called around each step that runs. */
-  beforeStep?: (key: string) => void;
-  afterStep?: (key: string) => void;
+  /** A folder of programs that scripts find before all others. */
+  programs?: string;
+  /** Called with each step that runs the action, once it has begun. */
+  onStep?: (step: RunningStep) => void;
+}
+
+export function parseWorkflow(text: string): Workflow {
+  const workflow = parse(text) as Workflow;
+  for (const job of Object.values(workflow.jobs)) job.steps ??= [];
+  return workflow;
 }
 
 export function readWorkflow(file: string): Workflow {
-  return parse(readFileSync(file, 'utf8'));
+  return parseWorkflow(readFileSync(file, 'utf8'));
 }
 
 /** Tools that the run steps need and the machine lacks. */
@@ -99,70 +121,134 @@ export function missingTools(...tools: string[]): string[] {
   return tools.filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
 }
 
-const repository = 'acme/app';
+/** A run of a workflow, or of one that a job calls. */
+interface Run {
+  workflow: Workflow;
+  options: WorkflowOptions;
+  inputs: Record<string, unknown>;
+  folder: string;
+  github: typeof githubContext;
+  /** GitHub reads the secrets of the organization and the repository when a run is queued. */
+  queuedSecrets: Record<string, string>;
+  /** In a called workflow: the secrets that the caller names. It sees no others. */
+  named?: string[];
+}
 
 /** Runs all jobs of a workflow, one after the other, as GitHub and a runner would. */
-export async function runWorkflow(workflow: Workflow, options: WorkflowOptions): Promise<WorkflowRun> {
+export async function runWorkflow(workflow: Workflow, options: WorkflowOptions = {}): Promise<WorkflowRun> {
   const folder = mkdtempSync(join(tmpdir(), 'workflow-'));
   try {
-    writeStandIns(folder);
-    const jobs: JobRun[] = [];
-    for (const [id, job] of Object.entries(workflow.jobs)) {
-      jobs.push(...(await runJobs({ id, job, workflow, options, folder, earlier: jobs })));
-    }
+    const { github, inputs = {} } = options;
+    const queuedSecrets = { ...secretsAt(github, 'organization'), ...secretsAt(github, 'repository') };
+    const jobs = await runAll({ workflow, options, inputs, folder, github: contextOf(github), queuedSecrets });
     const conclusion = jobs.some((job) => job.conclusion === 'failure') ? 'failure' : 'success';
-    const steps = jobs.flatMap((job) => job.steps);
-    return { conclusion, jobs, steps, shown: jobs.flatMap((job) => job.shown) };
+    return {
+      conclusion,
+      jobs,
+      steps: jobs.flatMap((job) => job.steps),
+      shown: jobs.flatMap((job) => job.shown),
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** `gh` works on a file instead of GitHub; `sleep` takes no time. */
-export function writeStandIns(folder: string): void {
-  mkdirSync(join(folder, 'bin'));
-  const gh = fileURLToPath(new URL('workflow-gh.ts', import.meta.url));
-  const programs = { gh: `exec '${process.execPath}' '${gh}' "$@"`, sleep: 'exit 0' };
-  for (const [name, line] of Object.entries(programs)) {
-    writeFileSync(join(folder, 'bin', name), `#!/bin/sh\n${line}\n`);
-    chmodSync(join(folder, 'bin', name), 0o755);
-  }
-}
-
-interface JobContext {
-  id: string;
-  job: Job;
-  workflow: Workflow;
-  options: WorkflowOptions;
-  folder: string;
-  earlier: JobRun[];
-}
-
-async function runJobs(context: JobContext): Promise<JobRun[]> {
-  const { id, job, options, earlier } = context;
-  const names = [job.needs ?? []].flat();
-  const needed = earlier.filter((run) => names.includes(run.id));
-  const needs = Object.fromEntries(
-    needed.map(({ id: name, conclusion, outputs }) => [name, { result: conclusion, outputs }]),
-  );
-  const status = needed.every(({ conclusion }) => conclusion === 'success') ? 'success' : 'failure';
-  const { github, inputs = {} } = options;
-  const contexts = { github: githubContext, vars: github.variablesFor(), inputs, needs };
-  if (!isTrue(job.if, { contexts, status })) return [{ id, conclusion: 'skipped', outputs: {}, steps: [], shown: [] }];
-  const runs: JobRun[] = [];
-  for (const matrix of combinations(job.strategy?.matrix, { contexts, status })) {
-    runs.push(await new JobRunner(context, { ...contexts, matrix }).run());
-  }
-  return runs;
-}
-
 const githubContext = {
-  repository,
+  repository: 'acme/app',
+  repository_id: '456789',
   repository_owner: 'acme',
+  repository_owner_id: '123456',
   ref: 'refs/heads/main',
   event_name: 'workflow_dispatch',
   token: 'ghs_the_own_token_of_the_job',
 };
+
+function contextOf(github: Github | undefined): typeof githubContext {
+  if (!github) return githubContext;
+  const { repository, repositoryId, organization } = github;
+  return { ...githubContext, repository, repository_id: String(repositoryId), repository_owner: organization };
+}
+
+function secretsAt(github: Github | undefined, place: PlaceName): Record<string, string> {
+  const there = github?.secrets.filter((secret) => secret.place === place.toLowerCase()) ?? [];
+  return Object.fromEntries(there.map(({ name, value }) => [name, value]));
+}
+
+async function runAll(run: Run): Promise<JobRun[]> {
+  const jobs: JobRun[] = [];
+  for (const [id, job] of Object.entries(run.workflow.jobs))
+    jobs.push(...(await runJob(run, { id, job, earlier: jobs })));
+  return jobs;
+}
+
+async function runJob(run: Run, { id, job, earlier }: { id: string; job: Job; earlier: JobRun[] }): Promise<JobRun[]> {
+  const names = [job.needs ?? []].flat();
+  const needed = earlier.filter((one) => names.includes(one.id));
+  const needs = Object.fromEntries(needed.map((one) => [one.id, { result: one.conclusion, outputs: one.outputs }]));
+  const status = needed.every(({ conclusion }) => conclusion === 'success') ? 'success' : 'failure';
+  const { github, inputs } = run;
+  const contexts = { github, inputs, needs, vars: variablesOf(run) };
+  const scope: Scope = { contexts, status };
+  if (!isTrue(job.if, scope)) return [{ id, conclusion: 'skipped', outputs: {}, steps: [], shown: [], summary: '' }];
+  if (job.uses !== undefined) return callWorkflow(run, { id, job, scope });
+  const runs: JobRun[] = [];
+  for (const matrix of combinations(job.strategy?.matrix, scope))
+    runs.push(await new JobRunner(run, { id, job, contexts: { ...contexts, matrix } }).run());
+  return runs;
+}
+
+function variablesOf({ options: { variables = {} } }: Run, environment?: string): Record<string, string> {
+  return {
+    ...variables.organization,
+    ...variables.repository,
+    ...(environment === undefined ? {} : variables[`environment:${environment}`]),
+  };
+}
+
+/** Runs the jobs of a workflow of this repository, with what the calling job hands over. */
+async function callWorkflow(run: Run, { id, job, scope }: { id: string; job: Job; scope: Scope }): Promise<JobRun[]> {
+  const [, path] = /^your-org\/runai-auth\/(\.github\/workflows\/[\w-]+\.yml)@v1$/.exec(job.uses ?? '') ?? [];
+  if (path === undefined) throw new Error(`This runner does not know ${job.uses}`);
+  const workflow = readWorkflow(join(root, path));
+  const call = workflow.on.workflow_call ?? {};
+  const given = Object.entries(job.with ?? {}).map(([name, value]) => [
+    name,
+    valueIn(fillInAround(value, scope), scope),
+  ]);
+  const inputs = inputsOf(call, Object.fromEntries(given));
+  const named = Object.keys(job.secrets ?? {});
+  checkNames('secret', { known: call.secrets ?? {}, given: named });
+  const runs = await runAll({ ...run, workflow, inputs, named });
+  return runs.map((one) => ({ ...one, id: `${id} / ${one.id}` }));
+}
+
+/** One expression keeps its type; a text with expressions in it is filled in. */
+function fillInAround(value: unknown, scope: Scope): unknown {
+  return typeof value === 'string' && !/^\$\{\{[^}]*\}\}$/.test(value.trim()) ? fillIn(value, scope) : value;
+}
+
+function inputsOf({ inputs: declared = {} }: Call, given: Record<string, unknown>): Record<string, unknown> {
+  checkNames('input', { known: declared, given: Object.keys(given) });
+  const none = { string: '', number: 0, boolean: false };
+  return Object.fromEntries(
+    Object.entries(declared).map(([name, input]) => {
+      const value = given[name] ?? input.default ?? none[input.type];
+      if (typeof value !== input.type) throw new Error(`The input ${name} is no ${input.type}: ${String(value)}`);
+      return [name, value];
+    }),
+  );
+}
+
+function checkNames(
+  kind: string,
+  { known, given }: { known: Record<string, { required?: boolean }>; given: string[] },
+): void {
+  const unknown = given.filter((name) => !(name in known));
+  if (unknown.length > 0) throw new Error(`The called workflow has no ${kind} ${unknown.join(', ')}`);
+  const required = Object.keys(known).filter((name) => known[name]?.required);
+  const missing = required.filter((name) => !given.includes(name));
+  if (missing.length > 0) throw new Error(`The called workflow needs the ${kind} ${missing.join(', ')}`);
+}
 
 /** Every combination of the values of a matrix; one empty one where there is none. */
 function combinations(matrix: Record<string, unknown> = {}, scope: Scope): Record<string, unknown>[] {
@@ -183,35 +269,49 @@ interface Finished {
 
 /** Runs the steps of one job, and keeps what a runner keeps over them: environment, outputs, masks, log. */
 class JobRunner {
-  readonly #context: JobContext;
+  readonly #run: Run;
+  readonly #id: string;
+  readonly #job: Job;
   readonly #contexts: Record<string, unknown>;
-  readonly #matrix: Record<string, unknown>;
   readonly #secrets: Record<string, string>;
   readonly #steps: StepRun[] = [];
-  readonly #ids: Record<string, Pick<StepRun, 'outputs' | 'outcome' | 'conclusion'>> = {};
+  readonly #ids: Record<string, StepRun> = {};
   readonly #log: LogLine[] = [];
+  readonly #summaries: string[] = [];
   #env: Record<string, string> = {};
 
-  constructor(context: JobContext, contexts: Record<string, unknown> & { matrix: Record<string, unknown> }) {
-    const { job, options } = context;
-    this.#context = context;
-    this.#matrix = contexts.matrix;
+  constructor(run: Run, { id, job, contexts }: { id: string; job: Job; contexts: Record<string, unknown> }) {
+    this.#run = run;
+    this.#id = id;
+    this.#job = job;
     const name = typeof job.environment === 'object' ? job.environment.name : job.environment;
     const environment = name === undefined ? undefined : fillIn(name, { contexts, status: 'success' });
-    this.#secrets = options.github.secretsFor(environment);
-    this.#contexts = { ...contexts, vars: options.github.variablesFor(environment), job: {}, runner: { os: 'Linux' } };
+    this.#contexts = { ...contexts, vars: variablesOf(run, environment), job: {}, runner: { os: 'Linux' } };
+    this.#secrets = this.#readSecrets(environment);
     // A runner knows every secret of the job before its first line.
-    for (const secret of [githubContext.token, ...Object.values(this.#secrets)]) this.#mask(secret);
+    for (const secret of [run.github.token, ...Object.values(this.#secrets)]) this.#mask(secret);
+  }
+
+  /** GitHub reads the secrets of an environment when a job that names it begins. */
+  #readSecrets(environment: string | undefined): Record<string, string> {
+    const { options, queuedSecrets, named } = this.#run;
+    const own = environment === undefined ? {} : secretsAt(options.github, `environment:${environment}`);
+    const entries = Object.entries({ ...queuedSecrets, ...own });
+    return Object.fromEntries(entries.filter(([name]) => named === undefined || named.includes(name)));
   }
 
   async run(): Promise<JobRun> {
-    const { id, job, workflow } = this.#context;
-    this.#env = fillInAll(workflow.env, this.#scope());
-    this.#env = { ...this.#env, ...fillInAll(job.env, this.#scope()) };
-    for (const [index, step] of job.steps.entries()) await this.#runStep(step, index);
-    const outputs = this.#outputs();
-    const conclusion = this.#status();
-    return { id, conclusion, outputs, steps: this.#steps, shown: asShown(this.#log) };
+    this.#env = fillInAll(this.#run.workflow.env, this.#scope());
+    this.#env = { ...this.#env, ...fillInAll(this.#job.env, this.#scope()) };
+    for (const step of this.#job.steps) await this.#runStep(step);
+    return {
+      id: this.#id,
+      conclusion: this.#status(),
+      outputs: this.#outputs(),
+      steps: this.#steps,
+      shown: asShown(this.#log),
+      summary: this.#summaries.join(''),
+    };
   }
 
   #status(): 'success' | 'failure' {
@@ -231,26 +331,19 @@ class JobRunner {
   /** A runner leaves out whatever holds a masked value. */
   #outputs(): Record<string, string> {
     const masks = this.#log.flatMap(({ command, text }) => (command === 'add-mask' ? [text] : []));
-    const entries = Object.entries(fillInAll(this.#context.job.outputs, this.#scope()));
+    const entries = Object.entries(fillInAll(this.#job.outputs, this.#scope()));
     return Object.fromEntries(entries.filter(([, value]) => !masks.some((mask) => value.includes(mask))));
   }
 
-  async #runStep(step: Step, index: number): Promise<void> {
-    const { id, options } = this.#context;
-    const values = Object.values(this.#matrix).map((value) => ` (${value})`);
-    const key = `${id}${values.join('')} ${index + 1}`;
+  async #runStep(step: Step): Promise<void> {
     const name = step.name ?? step.uses ?? step.run?.split('\n')[0] ?? '';
-    if (!isTrue(step.if, this.#scope({ secrets: false }))) {
-      return this.#note(step, { key, name, outcome: 'skipped', conclusion: 'skipped', outputs: {} });
-    }
-    const broken = options.sabotage?.key === key ? options.sabotage.when : undefined;
-    options.beforeStep?.(key);
-    const finished = broken === 'before' ? { failed: true, outputs: {} } : await this.#carryOut(step);
-    options.afterStep?.(key);
-    const outcome = finished.failed || broken ? 'failure' : 'success';
+    if (!isTrue(step.if, this.#scope({ secrets: false })))
+      return this.#note(step, { name, outcome: 'skipped', conclusion: 'skipped', outputs: {} });
+    const { failed, outputs, env } = await this.#carryOut(step);
+    const outcome = failed ? 'failure' : 'success';
     const forgiven = valueIn(step['continue-on-error'], this.#scope()) === true;
-    this.#env = { ...this.#env, ...finished.env };
-    this.#note(step, { key, name, outcome, conclusion: forgiven ? 'success' : outcome, outputs: finished.outputs });
+    this.#env = { ...this.#env, ...env };
+    this.#note(step, { name, outcome, conclusion: forgiven ? 'success' : outcome, outputs });
   }
 
   #note(step: Step, run: StepRun): void {
@@ -287,37 +380,55 @@ class JobRunner {
   }
 
   async #action(inputs: Record<string, string>, env: Record<string, string>): Promise<Finished> {
-    const { options, job, workflow } = this.#context;
     const unknown = Object.keys(inputs).filter((name) => !(name in actionFile.inputs));
     if (unknown.length > 0) throw new Error(`action.yml has no input ${unknown.join(', ')}`);
-    const permissions = job.permissions ?? workflow.permissions ?? {};
-    const { oidc } = options;
-    const service = oidc &&
-      permissions['id-token'] === 'write' && {
-        ACTIONS_ID_TOKEN_REQUEST_URL: oidc.url,
-        ACTIONS_ID_TOKEN_REQUEST_TOKEN: oidc.requestToken,
-      };
-    const result = await runStep({ inputs, env: { ...env, ...service } });
+    const step = startStep({ inputs, env: { ...this.#runnerEnv(), ...env, ...this.#tokenService() } });
+    this.#run.options.onStep?.(step);
+    const result = await step.result;
     this.#log.push(...result.log, ...result.stderr.split('\n').map((text) => ({ text })));
+    this.#summaries.push(result.summary);
     return { failed: result.exitCode !== 0, outputs: result.outputs };
   }
 
+  /** What a runner tells every step about the run. */
+  #runnerEnv(): Record<string, string> {
+    const { github, options } = this.#run;
+    return {
+      GITHUB_API_URL: options.github?.url ?? 'http://127.0.0.1:9',
+      GITHUB_REPOSITORY: github.repository,
+      GITHUB_REPOSITORY_ID: github.repository_id,
+      GITHUB_REPOSITORY_OWNER: github.repository_owner,
+      GITHUB_REPOSITORY_OWNER_ID: github.repository_owner_id,
+    };
+  }
+
+  #tokenService(): Record<string, string> {
+    const { options, workflow } = this.#run;
+    const permissions = this.#job.permissions ?? workflow.permissions ?? {};
+    if (!options.oidc || permissions['id-token'] !== 'write') return {};
+    const { url, requestToken } = options.oidc;
+    return { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken };
+  }
+
+  /** A token with the permissions that were asked for; as with the real action, an empty input asks for nothing. */
   #appToken(inputs: Record<string, string>): Finished {
-    if (!inputs['client-id'] || !inputs['private-key']) throw new Error('The GitHub App has no id or no key');
-    const token = `ghs_${randomBytes(18).toString('hex')}`;
+    const { github } = this.#run.options;
+    if (!github || !inputs['client-id'] || !inputs['private-key']) {
+      this.#log.push({ command: 'error', text: 'The GitHub App has no client id or no private key' });
+      return { failed: true, outputs: {} };
+    }
     const asked = Object.entries(inputs).filter(([name, level]) => name.startsWith('permission-') && level !== '');
-    this.#context.options.github.change(({ tokens }) => {
-      tokens[token] = Object.fromEntries(asked.map(([name, level]) => [name.replace('permission-', ''), level]));
-    });
+    const named = asked.map(([name, level]) => [name.slice('permission-'.length).replaceAll('-', '_'), level]);
+    const token = github.addToken({ permissions: Object.fromEntries(named) as Permissions });
     this.#mask(token);
     return { failed: false, outputs: { token } };
   }
 
   async #script(script: string, { shell, env }: { shell: string | undefined; env: Record<string, string> }) {
-    const { folder, workflow, options } = this.#context;
+    const { folder, workflow, options } = this.#run;
     const work = mkdtempSync(join(folder, 'step-'));
-    const files = { GITHUB_OUTPUT: '', GITHUB_ENV: '', GITHUB_STEP_SUMMARY: '' };
-    const paths = Object.fromEntries(Object.keys(files).map((name) => [name, join(work, name)]));
+    const names = ['GITHUB_OUTPUT', 'GITHUB_ENV', 'GITHUB_STEP_SUMMARY'] as const;
+    const paths = Object.fromEntries(names.map((name) => [name, join(work, name)]));
     for (const path of Object.values(paths)) writeFileSync(path, '');
     writeFileSync(join(work, 'script.sh'), script);
     const chosen = shell ?? workflow.defaults?.run?.shell;
@@ -325,11 +436,9 @@ class JobRunner {
     const child = spawn('bash', [...flags, join(work, 'script.sh')], {
       cwd: work,
       env: {
-        PATH: [join(folder, 'bin'), process.env['PATH']].join(delimiter),
+        PATH: [options.programs ?? [], process.env['PATH'] ?? []].flat().join(delimiter),
         HOME: work,
-        GITHUB_STAND_IN: options.github.file,
-        GITHUB_REPOSITORY: repository,
-        GITHUB_REPOSITORY_OWNER: githubContext.repository_owner,
+        ...this.#runnerEnv(),
         ...env,
         ...paths,
       },
@@ -337,12 +446,18 @@ class JobRunner {
     });
     const { exitCode, text } = await ended(child);
     this.#log.push(...readLog(text));
-    const read = (name: keyof typeof files) => readOutputFile(readFileSync(paths[name] ?? '', 'utf8'));
-    return { failed: exitCode !== 0, outputs: read('GITHUB_OUTPUT'), env: read('GITHUB_ENV') };
+    const read = (name: (typeof names)[number]) => readFileSync(paths[name] ?? '', 'utf8');
+    this.#summaries.push(read('GITHUB_STEP_SUMMARY'));
+    return {
+      failed: exitCode !== 0,
+      outputs: readOutputFile(read('GITHUB_OUTPUT')),
+      env: readOutputFile(read('GITHUB_ENV')),
+    };
   }
 }
 
-async function ended(child: ChildProcess): Promise<{ exitCode: number | null; text: string }> {
+/** What a process printed, and how it ended. */
+export async function ended(child: ChildProcess): Promise<{ exitCode: number | null; text: string }> {
   const chunks: Buffer[] = [];
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
   const exitCode = await new Promise<number | null>((resolve, reject) => {
