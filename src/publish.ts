@@ -2,7 +2,7 @@ import { accessSync, appendFileSync, constants, statSync } from 'node:fs';
 import { EOL } from 'node:os';
 import * as core from '@actions/core';
 import { RunaiError } from './errors.ts';
-import { codeOf } from './http/failures.ts';
+import { codeOf } from './http/problems.ts';
 import type { Secrets } from './secrets.ts';
 
 /** Outputs by name; one without a value is not set. */

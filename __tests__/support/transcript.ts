@@ -80,9 +80,5 @@ function requestText({ method, path, rawHeaders, body, status }: RecordedRequest
   const headers = rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${rawHeaders[index + 1]}`] : []));
   // The others are the same in all requests (action/requests.test.ts has them all), or change with the length of a secret.
   const shown = headers.filter((header) => /^(authorization|content-type): /i.test(header));
-  return [
-    `${method} ${path} -> ${status ?? 'no answer'}`,
-    ...shown,
-    ...(body ? [body] : []),
-  ].join('\n');
+  return [`${method} ${path} -> ${status ?? 'no answer'}`, ...shown, ...(body ? [body] : [])].join('\n');
 }

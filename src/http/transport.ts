@@ -1,10 +1,9 @@
 import { RunaiError } from '../errors.ts';
 import type { Cancellation } from './cancellation.ts';
-import { type Clock, isoTime } from './clock.ts';
+import { type Clock, isoTime, type Span } from './clock.ts';
 import { exchange, outOfPatience, type Received } from './connection.ts';
 import { type Answer, type Call, interpret, type LostAttempt, outcomeOf, type Result } from './exchange.ts';
-import { classify } from './failures.ts';
-import { operationOf, outOfTime, problemOf } from './problems.ts';
+import { classify, operationOf, outOfTime, problemOf } from './problems.ts';
 import {
   attemptLimit,
   isEnough,
@@ -49,12 +48,6 @@ interface Attempt<T> {
   from: number;
   /** How long the server asks to wait, in milliseconds. */
   asked: number | undefined;
-}
-
-/** What a server's clock can have shown, in milliseconds since the epoch. */
-export interface Span {
-  earliest: number;
-  latest: number;
 }
 
 /**
