@@ -134,6 +134,12 @@ describe('snippets', () => {
     },
   );
 
+  it('draw no diagram with a semicolon, which ends a statement there', () => {
+    const diagrams = pages.flatMap(snippetsOf).filter(({ language }) => language === 'mermaid');
+    expect(diagrams.length).toBeGreaterThan(3);
+    for (const { name, text } of diagrams) expect(text, name).not.toContain(';');
+  });
+
   it('call reusable workflows with inputs and secrets that these have', () => {
     const calls = pages
       .flatMap(snippetsOf)
