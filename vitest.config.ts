@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import './scripts/needs-node-24.mjs';
 
 export default defineConfig({
   test: {

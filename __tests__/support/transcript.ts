@@ -1,3 +1,4 @@
+import { EOL } from 'node:os';
 import type { RecordedRequest, Simulator } from '../simulator/simulator.ts';
 import type { StepResult } from './runner.ts';
 
@@ -39,15 +40,17 @@ export function transcript(
   const outputs = Object.entries(result.outputs).map(([name, value]) => `${name}=${value}`);
   const sections = {
     'exit code': String(result.exitCode),
-    stdout: result.stdout.trimEnd(),
-    stderr: result.stderr.trimEnd(),
+    stdout: unixLines(result.stdout),
+    stderr: unixLines(result.stderr),
     outputs: outputs.join('\n').replace(/^expires-in=359\d$/m, 'expires-in=3600'),
-    summary: result.summary.trimEnd(),
+    summary: unixLines(result.summary),
     requests: simulator.requests.map(requestText).join('\n\n'),
   };
   const text = Object.entries(sections).flatMap(([name, body]) => (body ? [`--- ${name}\n${body}`] : []));
   return normalize(text.join('\n'));
 }
+
+const unixLines = (text: string) => text.replaceAll(EOL, '\n').trimEnd();
 
 function requestText({ method, path, rawHeaders, body, connection, status }: RecordedRequest): string {
   const headers = rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${rawHeaders[index + 1]}`] : []));

@@ -1,7 +1,8 @@
 /** Time, handed in so that no test has to wait for it. All times are milliseconds since the epoch. */
 export interface Clock {
   now(): number;
-  sleep(ms: number): Promise<void>;
+  /** Ends early when the signal is given. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
   /** Calls `action` after `ms`, unless the returned function is called before. */
   after(ms: number, action: () => void): () => void;
 }
@@ -15,9 +16,25 @@ export const systemClock: Clock = {
     const [seconds, nanoseconds] = process.hrtime(begun.monotonic);
     return begun.wall + seconds * 1000 + nanoseconds / 1e6;
   },
-  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  sleep(ms, signal) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(done, ms);
+      signal.addEventListener('abort', done);
+      function done() {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      }
+      if (signal.aborted) done();
+    });
+  },
   after(ms, action) {
     const timer = setTimeout(action, ms);
     return () => clearTimeout(timer);
   },
 };
+
+/** ISO 8601 in UTC, to the second. */
+export function isoTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}
