@@ -176,7 +176,8 @@ function secretsAt(github: Github | undefined, place: PlaceName): Record<string,
 
 async function runAll(run: Run): Promise<JobRun[]> {
   const jobs: JobRun[] = [];
-  for (const [id, job] of Object.entries(run.workflow.jobs)) jobs.push(...(await runJob(run, { id, job, earlier: jobs })));
+  for (const [id, job] of Object.entries(run.workflow.jobs))
+    jobs.push(...(await runJob(run, { id, job, earlier: jobs })));
   return jobs;
 }
 
@@ -188,8 +189,7 @@ async function runJob(run: Run, { id, job, earlier }: { id: string; job: Job; ea
   const { github, inputs } = run;
   const contexts = { github, inputs, needs, vars: variablesOf(run) };
   const scope: Scope = { contexts, status };
-  if (!isTrue(job.if, scope))
-    return [{ id, conclusion: 'skipped', outputs: {}, steps: [], shown: [], summary: '' }];
+  if (!isTrue(job.if, scope)) return [{ id, conclusion: 'skipped', outputs: {}, steps: [], shown: [], summary: '' }];
   if (job.uses !== undefined) return callWorkflow(run, { id, job, scope });
   const runs: JobRun[] = [];
   for (const matrix of combinations(job.strategy?.matrix, scope))
@@ -206,15 +206,15 @@ function variablesOf({ options: { variables = {} } }: Run, environment?: string)
 }
 
 /** Runs the jobs of a workflow of this repository, with what the calling job hands over. */
-async function callWorkflow(
-  run: Run,
-  { id, job, scope }: { id: string; job: Job; scope: Scope },
-): Promise<JobRun[]> {
+async function callWorkflow(run: Run, { id, job, scope }: { id: string; job: Job; scope: Scope }): Promise<JobRun[]> {
   const [, path] = /^your-org\/runai-auth\/(\.github\/workflows\/[\w-]+\.yml)@v1$/.exec(job.uses ?? '') ?? [];
   if (path === undefined) throw new Error(`This runner does not know ${job.uses}`);
   const workflow = readWorkflow(join(root, path));
   const call = workflow.on.workflow_call ?? {};
-  const given = Object.entries(job.with ?? {}).map(([name, value]) => [name, valueIn(fillInAround(value, scope), scope)]);
+  const given = Object.entries(job.with ?? {}).map(([name, value]) => [
+    name,
+    valueIn(fillInAround(value, scope), scope),
+  ]);
   const inputs = inputsOf(call, Object.fromEntries(given));
   const named = Object.keys(job.secrets ?? {});
   checkNames('secret', { known: call.secrets ?? {}, given: named });
