@@ -26,7 +26,7 @@ const likenesses: Record<string, Likeness> = {
     },
   },
   // The Node packages of npm are hidden as well: on macOS there is only the Node that the machine has.
-  macos: { matters: /\bmissingTools\(/, env: (temp) => ({ PATH: pathLikeMacOs(temp) }) },
+  macos: { matters: /\bmissing(Tools|ForScripts)\(/, env: (temp) => ({ PATH: pathLikeMacOs(temp) }) },
 };
 
 /** A folder with all programs of this machine but those that only Linux has, and with this Node as the only one. */

@@ -10,11 +10,11 @@ export interface ReleaseState {
   majors: Record<string, string>;
   /** Whether GitHub lets the workflow move a tag. */
   mayMove: boolean;
-  /** Calls so far that change something. */
+  /** All calls so far, and those of them that have changed something. */
+  calls: string[];
   changes: string[];
-  /** The number of the call that fails, and whether it does its work first. */
+  /** The number of the call that fails, from 0, and whether that is before or after it does its work. */
   failure?: { call: number; when: 'before' | 'after' };
-  calls: number;
 }
 
 const file = process.env['GH_STATE'] ?? '';
@@ -73,8 +73,8 @@ function change(major: string): string {
   return '';
 }
 
-state.calls += 1;
-const failure = state.failure?.call === state.calls ? state.failure.when : undefined;
+const failure = state.failure?.call === state.calls.length ? state.failure.when : undefined;
+state.calls.push(line);
 if (failure === 'before') end(1, 'HTTP 502');
 const text = answer();
 if (failure === 'after') end(1, 'HTTP 502');
