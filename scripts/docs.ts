@@ -16,10 +16,10 @@ const action: Record<'inputs' | 'outputs', Record<string, Entry>> = parse(readFi
 
 const tables = {
   inputs: table(
-    ['input', 'modes', 'default', 'meaning'],
+    ['input', 'modes', 'meaning'],
     Object.entries(action.inputs).map(([name, entry]) => {
       const { modes, meaning } = split(entry);
-      return [`\`${name}\``, inWords(modes), defaultOf(entry), meaning];
+      return [`\`${name}\``, inWords(modes), `${meaning}${requirement(entry)}`];
     }),
   ),
   outputs: table(
@@ -46,9 +46,9 @@ function inWords(modes: string[]): string {
   return modes.map((mode) => `\`${mode}\``).join('<br>');
 }
 
-function defaultOf({ required, default: value }: Entry): string {
-  if (required) return '**required**';
-  return value === undefined ? '' : `\`${value}\``;
+function requirement({ required, default: value }: Entry): string {
+  if (required) return ' **Required.**';
+  return value === undefined ? '' : ` Default: \`${value}\`.`;
 }
 
 function table(head: string[], rows: string[][]): string {

@@ -1,48 +1,18 @@
 import { X509Certificate } from 'node:crypto';
-import { scopeTypes, type WantedRule } from './runai/access-rules.ts';
+import { RunaiError } from './errors.ts';
+import type { StoreTarget } from './github/place.ts';
+import { checkHeader, isSafeUrl, secretsHint } from './inputs/checks.ts';
+import { InputReader, type InputSource, splitCredentials } from './inputs/reader.ts';
+import { type InputName, type Mode, modes } from './inputs/specs.ts';
+import { readStore } from './inputs/store.ts';
+import { foldCase } from './names.ts';
+import type { WantedRule } from './runai/access-rules.ts';
 import type { ApplicationKey } from './runai/applications.ts';
 import type { IfExists } from './runai/create.ts';
-import { RunaiError } from './runai/errors.ts';
-import { oneLine } from './text.ts';
+import { scopeTypes } from './runai/scope-types.ts';
 
-export const modes = ['token', 'create-app', 'create-user', 'rotate-app', 'delete-app'] as const;
-export type Mode = (typeof modes)[number];
-
-interface InputSpec {
-  modes: readonly Mode[];
-  secret?: true;
-  default?: string;
-}
-
-const creates = ['create-app', 'create-user'] as const;
-const byKey = ['rotate-app', 'delete-app'] as const;
-const afterToken = [...creates, ...byKey] as const;
-
-/** Every input of action.yml: the modes it is for, whether it is a secret, its default. */
-export const inputSpecs = {
-  mode: { modes },
-  url: { modes },
-  'client-id': { modes },
-  'client-secret': { modes, secret: true },
-  username: { modes },
-  password: { modes, secret: true },
-  'external-token': { modes, secret: true },
-  'oidc-audience': { modes },
-  'access-token': { modes: afterToken, secret: true },
-  'app-name': { modes: ['create-app', ...byKey] },
-  'app-id': { modes: byKey },
-  email: { modes: ['create-user'] },
-  'reset-password': { modes: ['create-user'], default: 'false' },
-  notify: { modes: ['create-user'] },
-  'if-exists': { modes: creates, default: 'fail' },
-  'access-rules': { modes: creates },
-  'ca-certificate': { modes },
-  'timeout-seconds': { modes, default: '60' },
-} as const satisfies Record<string, InputSpec>;
-
-export type InputName = keyof typeof inputSpecs;
-const inputNames = Object.keys(inputSpecs) as InputName[];
-const specOf = (name: InputName): InputSpec => inputSpecs[name];
+export type { InputSource } from './inputs/reader.ts';
+export { type InputName, inputSpecs, type Mode, modes } from './inputs/specs.ts';
 
 /** The one way to authenticate that the inputs choose. */
 export type Credentials =
@@ -67,338 +37,229 @@ interface TokenInputs {
 interface CreateAppInputs {
   mode: 'create-app';
   name: string;
-  ifExists: IfExists;
+  ifExists: IfExists | 'repair';
   accessRules: WantedRule[];
+  store: StoreTarget | undefined;
 }
 interface CreateUserInputs {
   mode: 'create-user';
-  email: string;
+  /** At least one, each once. */
+  emails: string[];
   resetPassword: boolean;
   notify: boolean | undefined;
   ifExists: IfExists;
   accessRules: WantedRule[];
 }
-interface KeyInputs<M extends Mode> {
-  mode: M;
+interface RotateAppInputs {
+  mode: 'rotate-app';
+  key: ApplicationKey;
+  store: StoreTarget | undefined;
+  /** Days. */
+  rotateAfter: number | undefined;
+  overlap: Overlap | undefined;
+}
+interface DeleteAppInputs {
+  mode: 'delete-app';
   key: ApplicationKey;
 }
-type ModeInputs = TokenInputs | CreateAppInputs | CreateUserInputs | KeyInputs<'rotate-app'> | KeyInputs<'delete-app'>;
+
+/** A rotation without downtime. */
+export interface Overlap {
+  /** The name that all members of the family begin with. */
+  name: string;
+  hours: number;
+  /** Undefined where the next application gets the rules of the one in use. */
+  accessRules: WantedRule[] | undefined;
+}
+
+type ModeInputs = TokenInputs | CreateAppInputs | CreateUserInputs | RotateAppInputs | DeleteAppInputs;
 
 /** What a run is asked to do. After this, no input is looked up by its name again. */
-export type Request = Common & ModeInputs;
-export type RequestFor<M extends Mode> = Extract<Request, { mode: M }>;
-
-export interface InputSource {
-  /** The input as the workflow gives it, untrimmed; an empty string when it is not given. */
-  read(name: InputName): string;
-  readFile(path: string): string;
-  env: Record<string, string | undefined>;
-  mask(secret: string): void;
-  /** Makes a wrong value fit to be quoted. */
-  clean(text: string): string;
-  warn(text: string): void;
-}
+export type Inputs = Common & ModeInputs;
+export type InputsFor<M extends Mode> = Extract<Inputs, { mode: M }>;
 
 /**
- * Reads all inputs into one request.
+ * Reads all inputs into one value.
  * @throws RunaiError `inputs`, with every problem of every input
  */
-export function parseInputs(source: InputSource): Request {
+export function parseInputs(source: InputSource): Inputs {
   const reader = new InputReader(source);
-  const mode = reader.mode();
+  const mode = readMode(reader);
   const common = {
-    url: reader.url(),
-    credentials: reader.credentials(mode),
-    roots: reader.roots(),
-    timeoutSeconds: reader.timeout(),
+    url: readUrl(reader),
+    credentials: readCredentials(reader, mode),
+    roots: readRoots(reader),
+    timeoutSeconds: reader.wholeNumber('timeout-seconds', 3600),
   };
-  const own = mode && ownInputs(reader, mode);
+  const own = mode && readOwn(reader, mode);
   if (mode) reader.refuseUnused(mode);
   if (reader.problems.length > 0) throw inputsError(reader.problems, mode);
-  return { ...common, ...own } as Request;
+  return { ...common, ...own } as Inputs;
 }
 
-function ownInputs(reader: InputReader, mode: Mode): ModeInputs {
+function readOwn(reader: InputReader, mode: Mode): ModeInputs {
   switch (mode) {
     case 'token':
       return { mode };
     case 'create-app':
-      return { mode, name: reader.appName(mode), ifExists: reader.ifExists(), accessRules: reader.accessRules() };
+      return readCreateApp(reader);
     case 'create-user':
       return {
         mode,
-        email: reader.email(),
+        emails: readEmails(reader),
         resetPassword: reader.boolean('reset-password') === true,
         notify: reader.boolean('notify'),
-        ifExists: reader.ifExists(),
-        accessRules: reader.accessRules(),
+        ifExists: readIfExists(reader, ['fail', 'skip', 'rotate']),
+        accessRules: readAccessRules(reader),
       };
     case 'rotate-app':
-      return { mode, key: reader.applicationKey(mode) };
+      return readRotateApp(reader);
     case 'delete-app':
-      return { mode, key: reader.applicationKey(mode) };
+      return { mode, key: readApplicationKey(reader, mode) };
   }
 }
 
-const URL_LIMIT = 2048;
 const PROBLEM_LIMIT = 20;
 
 function inputsError(problems: string[], mode: Mode | undefined): RunaiError {
   const operation = mode && `${mode}:`;
-  if (problems.length === 1)
+  if (problems.length === 1) {
     return new RunaiError('inputs', `there is a problem with the inputs: ${problems[0]}`, { operation });
-  const more = problems.length > PROBLEM_LIMIT ? `\n- and ${problems.length - PROBLEM_LIMIT} more` : '';
-  const list =
-    problems
-      .slice(0, PROBLEM_LIMIT)
-      .map((problem) => `\n- ${problem}`)
-      .join('') + more;
+  }
+  const shown = problems.slice(0, PROBLEM_LIMIT);
+  if (problems.length > PROBLEM_LIMIT) shown.push(`and ${problems.length - PROBLEM_LIMIT} more`);
+  const list = shown.map((problem) => `\n- ${problem}`).join('');
   return new RunaiError('inputs', `there are ${problems.length} problems with the inputs:${list}`, { operation });
 }
 
-const secretsHint =
-  'A secret that does not exist is an empty string: check its name, and that it belongs to this repository or environment; runs from forks and from Dependabot get no secrets.';
+function readMode(reader: InputReader): Mode | undefined {
+  const value = reader.given('mode');
+  const mode = modes.find((known) => known === value);
+  const what = value ? `is ${reader.quote(value)}` : 'is missing';
+  if (!mode) reader.report(`mode ${what}: it must be one of ${modes.join(', ')}`);
+  return mode;
+}
 
-/** Reads one input after the other, and collects what is wrong with them. */
-class InputReader {
-  readonly problems: string[] = [];
-  readonly #source: InputSource;
-  readonly #values: Map<InputName, string>;
+const URL_LIMIT = 2048;
 
-  constructor(source: InputSource) {
-    this.#source = source;
-    // All secrets are masked before anything is said about any input.
-    this.#values = new Map(inputNames.map((name) => [name, source.read(name)]));
-    for (const name of inputNames) if (specOf(name).secret) source.mask(this.#given(name));
-    for (const name of inputNames) if (specOf(name).secret) this.#warnOfBlanks(name);
-  }
-
-  mode(): Mode | undefined {
-    const value = this.#given('mode');
-    const mode = modes.find((known) => known === value);
-    if (!mode)
-      this.#report(`mode ${value ? `is ${this.#quote(value)}` : 'is missing'}: it is one of ${modes.join(', ')}`);
-    return mode;
-  }
-
-  url(): string {
-    const value = this.#given('url');
-    if (!value)
-      return this.#report(
-        `url is missing: it is the address of the control plane, such as https://acme.run.ai. ${secretsHint}`,
-      );
-    // The value is not quoted: it may hold a password.
-    if (value.length > URL_LIMIT || !URL.canParse(value) || !/^https?:\/\//i.test(value)) {
-      return this.#report('url is not a URL: write it in full, such as https://console.example.com');
-    }
-    const url = new URL(value);
-    this.#source.mask(url.password);
-    if (!isSafeUrl(value)) this.#report('url must begin with https://: plain http would send the secrets unencrypted');
-    if (url.username || url.password)
-      this.#report('url must not hold a user name or password: there are inputs for them');
-    if (/[?#]/.test(value)) this.#report('url must not hold a query (?) or a fragment (#)');
-    return url.origin + url.pathname.replace(/\/+$/, '');
-  }
-
-  credentials(mode: Mode | undefined): Credentials | undefined {
-    const ways = [
-      this.#pair('client-id', 'client-secret', (clientId, clientSecret) => ({
-        by: 'application',
-        clientId,
-        clientSecret,
-      })),
-      this.#pair('username', 'password', (username, password) => ({ by: 'user', username, password })),
-      this.#single('external-token', (externalToken) => ({ by: 'external-token', externalToken })),
-      this.#single('oidc-audience', (audience) => this.#oidc(audience)),
-      mode === 'token' ? undefined : this.#single('access-token', (accessToken) => this.#bearer(accessToken)),
-    ].filter((way) => way !== undefined);
-    if (ways.length > 1)
-      this.#report(
-        `there is more than one way to authenticate: ${ways.map(({ names }) => names).join('; ')}. Give exactly one`,
-      );
-    if (ways.length === 0) this.#noCredentials(mode);
-    return ways[0]?.credentials;
-  }
-
-  roots(): string[] | undefined {
-    const value = this.#given('ca-certificate');
-    if (!value) return undefined;
-    const pem = value.includes('-----BEGIN') ? value : this.#file(value);
-    if (pem === undefined) return undefined;
-    const certificates =
-      pem.match(/-----BEGIN (TRUSTED )?CERTIFICATE-----[^-]*-----END (TRUSTED )?CERTIFICATE-----/g) ?? [];
-    if (certificates.length === 0)
-      this.#report('ca-certificate holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
-    certificates.forEach((certificate, index) => {
-      if (!isCertificate(certificate)) this.#report(`ca-certificate: certificate number ${index + 1} cannot be read`);
-    });
-    return certificates;
-  }
-
-  timeout(): number {
-    const value = this.#given('timeout-seconds');
-    const seconds = /^\d{1,4}$/.test(value) ? Number(value) : 0;
-    if (seconds < 1 || seconds > 3600)
-      this.#report(`timeout-seconds is ${this.#quote(value)}: it is a whole number from 1 to 3600`);
-    return seconds;
-  }
-
-  /** Run:ai 2.20 to 3.0, create application. */
-  appName(mode: Mode): string {
-    const name = this.#given('app-name');
-    if (!name) return this.#report(`app-name is missing: mode ${mode} needs it`);
-    if (name.length > 255 || !/^[a-z][-_a-z0-9]*[a-z0-9]$/.test(name)) {
-      this.#report(
-        'app-name must have 2 to 255 characters: lower-case letters, digits, - and _, with a letter first and a letter or digit last',
-      );
-    }
-    return name;
-  }
-
-  applicationKey(mode: Mode): ApplicationKey {
-    const id = this.#given('app-id');
-    const name = this.#given('app-name');
-    if (id && name) this.#report('app-id and app-name are both given: give one of them');
-    if (id) return { id };
-    if (name) return { name: this.appName(mode) };
-    this.#report(`app-name or app-id is missing: mode ${mode} needs one of them`);
-    return { id };
-  }
-
-  /** Run:ai 2.20 to 3.0, create user. */
-  email(): string {
-    const email = this.#given('email');
-    if (!email) return this.#report('email is missing: mode create-user needs it');
-    if (email.length > 254 || !/^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$/.test(email)) {
-      this.#report('email is not an email address of 5 to 254 characters');
-    }
-    return email;
-  }
-
-  boolean(name: 'reset-password' | 'notify'): boolean | undefined {
-    const value = this.#given(name);
-    if (!value) return undefined;
-    if (/^(true|True|TRUE)$/.test(value)) return true;
-    if (!/^(false|False|FALSE)$/.test(value)) this.#report(`${name} is ${this.#quote(value)}: it is true or false`);
-    return false;
-  }
-
-  ifExists(): IfExists {
-    const value = this.#given('if-exists');
-    if (value === 'fail' || value === 'skip' || value === 'rotate') return value;
-    this.#report(`if-exists is ${this.#quote(value)}: it is fail, skip or rotate`);
-    return 'fail';
-  }
-
-  accessRules(): WantedRule[] {
-    const lines = new Set(
-      this.#given('access-rules')
-        .split('\n')
-        .map((line) => line.trim()),
+function readUrl(reader: InputReader): string {
+  const value = reader.given('url');
+  if (!value) {
+    return reader.report(
+      `url is missing: it is the address of the control plane, such as https://acme.run.ai. ${secretsHint}`,
     );
-    lines.delete('');
-    return [...lines].flatMap((line) => {
-      const [, role = '', type, scopeId = ''] = /^(.*\S)\s*@\s*([a-z]+)\s*:\s*(\S.*)$/.exec(line) ?? [];
-      const scopeType = scopeTypes.find((known) => known === type);
-      if (scopeType) return [{ role, scopeType, scopeId }];
-      this.#report(
-        `access-rules: ${this.#quote(line)} is not <role> @ <scope type>:<scope id>, with a scope type of ${scopeTypes.join(', ')}`,
-      );
-      return [];
-    });
   }
-
-  // A value equal to the default cannot be told from one that was not given.
-  refuseUnused(mode: Mode): void {
-    for (const name of inputNames) {
-      const spec = specOf(name);
-      const given = this.#given(name);
-      if (spec.modes.includes(mode) || given === '' || given === spec.default) continue;
-      this.#report(`${name} is not used by mode ${mode}, only by ${spec.modes.join(', ')}: remove it`);
-    }
+  // The value is not quoted: it may hold a password.
+  if (value.length > URL_LIMIT || !URL.canParse(value) || !/^https?:\/\//i.test(value)) {
+    return reader.report('url is not a URL: write it in full, such as https://console.example.com');
   }
-
-  #given(name: InputName): string {
-    const value = this.#values.get(name) ?? '';
-    const spec = specOf(name);
-    return (spec.secret ? value : value.trim()) || (spec.default ?? '');
+  const url = new URL(value);
+  reader.source.mask(url.password);
+  if (!isSafeUrl(value)) reader.report('url must begin with https://: plain http would send the secrets unencrypted');
+  if (url.username || url.password) {
+    reader.report('url must not hold a user name or password: there are inputs for them');
   }
+  if (/[?#]/.test(value)) reader.report('url must not hold a query (?) or a fragment (#)');
+  const path = url.pathname.replace(/\/+$/, '');
+  const [api] = /\/api(\/v\d+)?(\/(token|apps|users))?$/.exec(path) ?? [];
+  if (api) reader.report(`url must end before ${api}, which this action adds by itself`);
+  return url.origin + path;
+}
 
-  #pair(first: InputName, second: InputName, make: (first: string, second: string) => Credentials) {
-    const values = [this.#given(first), this.#given(second)] as const;
-    if (!values[0] && !values[1]) return undefined;
-    const [empty, other] = values[0] ? [second, first] : [first, second];
-    if (!values[0] || !values[1]) this.#report(`${empty} is empty, while ${other} is given. ${secretsHint}`);
-    return { names: `${first} with ${second}`, credentials: make(...values) };
+function readCredentials(reader: InputReader, mode: Mode | undefined): Credentials | undefined {
+  const ways = [
+    pair(reader, 'client-id', 'client-secret', (clientId, clientSecret) => ({
+      by: 'application',
+      clientId,
+      clientSecret,
+    })),
+    single(reader, 'credentials', (value) => halves(reader, value)),
+    pair(reader, 'username', 'password', (username, password) => ({ by: 'user', username, password })),
+    single(reader, 'external-token', (externalToken) => ({ by: 'external-token', externalToken })),
+    single(reader, 'oidc-audience', (audience) => oidc(reader, audience)),
+    mode === 'token'
+      ? undefined
+      : single(reader, 'access-token', (accessToken) => {
+          checkHeader(reader, 'access-token', 'a mode: token step');
+          return { by: 'access-token', accessToken };
+        }),
+  ].filter((way) => way !== undefined);
+  if (ways.length > 1) {
+    const names = ways.map((way) => way.names).join('; ');
+    reader.report(`there is more than one way to authenticate: ${names}. Give exactly one`);
   }
-
-  #single(name: InputName, make: (value: string) => Credentials) {
-    const value = this.#given(name);
-    return value ? { names: name as string, credentials: make(value) } : undefined;
-  }
-
-  #noCredentials(mode: Mode | undefined): void {
+  if (ways.length === 0) {
     const token = mode === 'token' ? '' : ', access-token';
-    this.#report(
-      `there are no credentials: give client-id with client-secret, username with password, external-token, oidc-audience${token}. ${secretsHint}`,
+    reader.report(
+      `there are no credentials: give client-id with client-secret, credentials, username with password, external-token, oidc-audience${token}. ${secretsHint}`,
     );
   }
-
-  #oidc(audience: string): Credentials {
-    const { ACTIONS_ID_TOKEN_REQUEST_URL: url = '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken = '' } =
-      this.#source.env;
-    this.#source.mask(requestToken);
-    if (!requestToken || !isSafeUrl(url))
-      this.#report(
-        'oidc-audience: GitHub offers this job no OIDC token; give the job permissions: id-token: write (runs from forks cannot have it)',
-      );
-    return { by: 'oidc', audience, url, requestToken };
-  }
-
-  #bearer(accessToken: string): Credentials {
-    if (/[^\u0020-\u007e]/.test(accessToken))
-      this.#report(
-        'access-token holds a line break or another character that a header cannot carry: is it the whole output of a mode: token step, and nothing else?',
-      );
-    return { by: 'access-token', accessToken };
-  }
-
-  #file(path: string): string | undefined {
-    try {
-      return this.#source.readFile(path);
-    } catch {
-      this.#report('ca-certificate is neither PEM text nor the path of a file that can be read');
-      return undefined;
-    }
-  }
-
-  #warnOfBlanks(name: InputName): void {
-    if (/[\s]$/.test(this.#given(name)))
-      this.#source.warn(
-        `${name} ends in a blank or a line break, which is sent as part of it. If it should not be there, store the secret again without it.`,
-      );
-  }
-
-  #report(problem: string): '' {
-    this.problems.push(problem);
-    return '';
-  }
-
-  #quote(value: string): string {
-    return `"${this.#source.clean(oneLine(value).slice(0, 80))}"`;
-  }
+  return ways[0]?.credentials;
 }
 
-/** Whether a secret may be sent there. */
-function isSafeUrl(address: string): boolean {
-  if (!URL.canParse(address)) return false;
-  const { protocol, hostname } = new URL(address);
-  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
+function pair(
+  reader: InputReader,
+  first: InputName,
+  second: InputName,
+  make: (first: string, second: string) => Credentials,
+) {
+  const values = [reader.given(first), reader.given(second)] as const;
+  if (!values[0] && !values[1]) return undefined;
+  const [empty, other] = values[0] ? [second, first] : [first, second];
+  if (!values[0] || !values[1]) reader.report(`${empty} is empty, while ${other} is given. ${secretsHint}`);
+  return { names: `${first} with ${second}`, credentials: make(...values) };
 }
 
-/** Hosts that never leave the machine, where plain http is harmless. */
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+function single(reader: InputReader, name: InputName, make: (value: string) => Credentials) {
+  const value = reader.given(name);
+  return value ? { names: name as string, credentials: make(value) } : undefined;
+}
+
+function halves(reader: InputReader, value: string): Credentials {
+  const [clientId = '', clientSecret = ''] = splitCredentials(value);
+  if (!clientId || !clientSecret) {
+    reader.report('credentials is not of the form <client-id>:<client-secret>, with both halves filled');
+  }
+  return { by: 'application', clientId, clientSecret };
+}
+
+function oidc(reader: InputReader, audience: string): Credentials {
+  const { ACTIONS_ID_TOKEN_REQUEST_URL: url = '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken = '' } =
+    reader.source.env;
+  reader.source.mask(requestToken);
+  if (!requestToken || !isSafeUrl(url)) {
+    reader.report(
+      'oidc-audience: GitHub offers this job no OIDC token; give the job permissions: id-token: write (runs from forks cannot have it)',
+    );
+  }
+  return { by: 'oidc', audience, url, requestToken };
+}
+
+function readRoots(reader: InputReader): string[] | undefined {
+  const value = reader.given('ca-certificate');
+  if (!value) return undefined;
+  const pem = value.includes('-----BEGIN') ? value : readCertificateFile(reader, value);
+  if (pem === undefined) return undefined;
+  const certificates =
+    pem.match(/-----BEGIN (TRUSTED )?CERTIFICATE-----[^-]*-----END (TRUSTED )?CERTIFICATE-----/g) ?? [];
+  if (certificates.length === 0) {
+    reader.report('ca-certificate holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
+  }
+  certificates.forEach((certificate, index) => {
+    if (!isCertificate(certificate)) reader.report(`ca-certificate: certificate number ${index + 1} cannot be read`);
+  });
+  return certificates;
+}
+
+function readCertificateFile(reader: InputReader, path: string): string | undefined {
+  try {
+    return reader.source.readFile(path);
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    const why = typeof code === 'string' ? code : (error as Error).message;
+    reader.report(`ca-certificate is neither PEM text nor a file that can be read (${reader.quote(path)}: ${why})`);
+    return undefined;
+  }
 }
 
 function isCertificate(pem: string): boolean {
@@ -407,4 +268,136 @@ function isCertificate(pem: string): boolean {
   } catch {
     return false;
   }
+}
+
+function readCreateApp(reader: InputReader): CreateAppInputs {
+  const store = readStore(reader);
+  const ifExists = readIfExists(reader, ['fail', 'skip', 'rotate', 'repair']);
+  if (ifExists === 'repair' && !store) reader.report('if-exists: repair needs store-as');
+  const mode = 'create-app';
+  return { mode, name: readAppName(reader, mode), ifExists, accessRules: readAccessRules(reader), store };
+}
+
+const HOURS_A_DAY = 24;
+/** A member of a family has 23 more characters in its name, `-<tag>-<date>-<time>`. */
+const FAMILY_NAME_LIMIT = 230;
+
+function readRotateApp(reader: InputReader): RotateAppInputs {
+  const mode = 'rotate-app';
+  const store = readStore(reader);
+  const hours = reader.wholeNumber('overlap-hours', 8760);
+  const rotateAfter = reader.wholeNumber('rotate-after-days', 3650);
+  if (reader.given('rotate-after-days') && !store) reader.report('rotate-after-days needs store-as');
+  if (!reader.given('overlap-hours')) {
+    if (reader.given('access-rules')) reader.report('access-rules: mode rotate-app uses them only with overlap-hours');
+    return { mode, key: readApplicationKey(reader, mode), store, rotateAfter, overlap: undefined };
+  }
+  if (!store) reader.report('overlap-hours needs store-as');
+  if (hours && rotateAfter && rotateAfter * HOURS_A_DAY < hours) {
+    reader.report(
+      `rotate-after-days is shorter than overlap-hours (${hours} hours): an application would be replaced before the one before it is retired`,
+    );
+  }
+  if (reader.given('app-id'))
+    reader.report(
+      'app-id does not go with overlap-hours: give app-name, the beginning of the names of the applications',
+    );
+  if (store && !store.identity) {
+    reader.report('overlap-hours: neither GITHUB_REPOSITORY_ID nor GITHUB_REPOSITORY says which repository this is');
+  }
+  const name = readAppName(reader, mode);
+  if (name.length > FAMILY_NAME_LIMIT) {
+    reader.report(
+      `app-name must have at most ${FAMILY_NAME_LIMIT} characters with overlap-hours, which adds a date and a time`,
+    );
+  }
+  const accessRules = reader.given('access-rules') ? readAccessRules(reader) : undefined;
+  return { mode, key: { name }, store, rotateAfter, overlap: { name, hours: hours ?? 0, accessRules } };
+}
+
+/** Run:ai 2.20 to 3.0, create application. */
+function readAppName(reader: InputReader, mode: Mode): string {
+  const name = reader.given('app-name');
+  if (!name) return reader.report(`app-name is missing: mode ${mode} needs it`);
+  if (isAppName(name)) return name;
+  const lower = name.toLowerCase();
+  const advice = isAppName(lower) ? `. ${lower} would do` : '';
+  reader.report(
+    `app-name must have 2 to 255 characters: lower-case letters, digits, - and _, with a letter first and a letter or digit last${advice}`,
+  );
+  return name;
+}
+
+function isAppName(name: string): boolean {
+  return name.length <= 255 && /^[a-z][-_a-z0-9]*[a-z0-9]$/.test(name);
+}
+
+function readApplicationKey(reader: InputReader, mode: Mode): ApplicationKey {
+  const id = reader.given('app-id');
+  const name = reader.given('app-name');
+  if (id && name) reader.report('app-id and app-name are both given: give one of them');
+  if (id) return { id };
+  if (name) return { name: readAppName(reader, mode) };
+  reader.report(`app-name or app-id is missing: mode ${mode} needs one of them`);
+  return { id };
+}
+
+/** Run:ai 2.20 to 3.0, create user. One address a line; one that is given twice, in whatever case, is taken once. */
+function readEmails(reader: InputReader): string[] {
+  const lines = reader.given('email').split(/\r?\n/);
+  const given = lines.map((line) => line.trim()).filter((line) => line !== '');
+  if (given.length === 0) reader.report('email is missing: mode create-user needs it');
+  const byFoldedName = new Map<string, string>();
+  for (const email of given) {
+    if (!isEmail(email)) reportEmail(reader, email);
+    const key = foldCase(email);
+    if (!byFoldedName.has(key)) byFoldedName.set(key, email);
+  }
+  return [...byFoldedName.values()];
+}
+
+function reportEmail(reader: InputReader, email: string): void {
+  const parts = email.split(/[\s,;]+/).filter((part) => part !== '');
+  if (parts.length > 1 && parts.every(isEmail)) {
+    reader.report('email holds several addresses in one line: write one address a line');
+  } else {
+    reader.report(`email: ${reader.quote(email)} is not an email address of 5 to 254 characters`);
+  }
+}
+
+function isEmail(text: string): boolean {
+  return text.length <= 254 && /^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$/.test(text);
+}
+
+function readIfExists<Choice extends string>(reader: InputReader, choices: Choice[]): Choice {
+  const value = reader.given('if-exists');
+  const choice = choices.find((known) => known === value);
+  if (choice) return choice;
+  const repair = value === 'repair' ? ' (repair is for create-app with store-as)' : '';
+  reader.report(`if-exists is ${reader.quote(value)}: it must be one of ${choices.join(', ')}${repair}`);
+  return choices[0] as Choice;
+}
+
+const LARGEST_ROLE_ID = 2 ** 31 - 1;
+
+function readAccessRules(reader: InputReader): WantedRule[] {
+  const lines = reader
+    .given('access-rules')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  return [...new Set(lines)].flatMap((line) => {
+    const [, role = '', type, scopeId = ''] = /^(.*\S)\s*@\s*([a-z]+)\s*:\s*(\S.*)$/.exec(line) ?? [];
+    const scopeType = scopeTypes.find((known) => known === type);
+    if (!scopeType) {
+      reader.report(
+        `access-rules: ${reader.quote(line)} is not <role> @ <scope type>:<scope name or id>, with one of the scope types ${scopeTypes.join(', ')}`,
+      );
+      return [];
+    }
+    if (/^\d+$/.test(role) && Number(role) > LARGEST_ROLE_ID) {
+      reader.report(`access-rules: ${reader.quote(role)} is too large for the id of a role`);
+    }
+    return [{ role, scopeType, scopeId }];
+  });
 }

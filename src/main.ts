@@ -1,20 +1,20 @@
 import { readFileSync, statSync } from 'node:fs';
 import * as core from '@actions/core';
-import { type InputName, parseInputs, type Request } from './inputs.ts';
+import { RunaiError } from './errors.ts';
+import { fetchIdToken } from './github/oidc.ts';
+import { Cancellation } from './http/cancellation.ts';
+import { systemClock } from './http/clock.ts';
+import { httpsProxy } from './http/proxy.ts';
+import { type Log, Transport } from './http/transport.ts';
+import { trust } from './http/trust.ts';
+import { type Credentials, type InputName, type Inputs, parseInputs } from './inputs.ts';
 import type { Context } from './modes/context.ts';
-import { createApp } from './modes/create-app.ts';
-import { createUser } from './modes/create-user.ts';
-import { deleteApp } from './modes/delete-app.ts';
-import { rotateApp } from './modes/rotate-app.ts';
 import { token } from './modes/token.ts';
-import { httpsProxy } from './proxy.ts';
 import { checkOutputFile, publish, summarize } from './publish.ts';
 import { Client } from './runai/client.ts';
-import { systemClock } from './runai/clock.ts';
-import { RunaiError } from './runai/errors.ts';
-import { type Log, Transport } from './runai/http.ts';
 import { createSecrets, type Secrets } from './secrets.ts';
 import { oneLine } from './text.ts';
+import { version } from './version.ts';
 
 const log: Log = {
   debug: (text) => {
@@ -25,38 +25,50 @@ const log: Log = {
   warning: (text) => core.warning(oneLine(text)),
 };
 
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+
 /** Runs the step, from inputs to outputs. Never throws: a failure is reported, and sets the exit code. */
 export async function run(): Promise<void> {
   // Until everything promised is written, an end of the process is a failure, however it comes about.
   process.exitCode = core.ExitCode.Failure;
   const secrets = createSecrets(core.setSecret);
+  const cancellation = new Cancellation();
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
-    process.on(event, (error) => leave(explain(error, secrets), 1));
+    process.on(event, (error) => {
+      fail(error, secrets);
+      leave();
+    });
   }
   // A promise that never settles would let the process end without a word.
-  const stranded = () => leave(explain(new Error('it came to no end'), secrets), 1);
+  const stranded = () => {
+    fail(new Error('the run never finished'), secrets);
+    leave();
+  };
   process.once('beforeExit', stranded);
   try {
-    const request = readRequest(secrets);
-    leaveOnSignal(request);
-    await carryOut(request, secrets).catch((error) => {
-      throw inContext(error, request);
+    const inputs = readInputs(secrets);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => cancellation.cancel(signal));
+    await carryOut(inputs, { secrets, cancellation }).catch((error) => {
+      throw inContext(error, inputs);
     });
+    if (cancellation.by) throw inContext(lateInterruption(cancellation.by), inputs);
     process.exitCode = core.ExitCode.Success;
   } catch (error) {
-    core.setFailed(explain(error, secrets));
+    fail(error, secrets);
+    if (cancellation.by) process.exitCode = exitCodes[cancellation.by];
   } finally {
     process.off('beforeExit', stranded);
   }
 }
 
-function readRequest(secrets: Secrets): Request {
+function readInputs({ mask, maskWhole, clean }: Secrets): Inputs {
   return parseInputs({
     read: (name: InputName) => core.getInput(name, { trimWhitespace: false }),
     readFile,
     env: process.env,
-    mask: secrets.mask,
-    clean: secrets.clean,
+    mask,
+    maskWhole,
+    clean,
     warn: log.warning,
   });
 }
@@ -70,54 +82,92 @@ function readFile(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-async function carryOut(request: Request, { mask, clean }: Secrets): Promise<void> {
+async function carryOut(
+  inputs: Inputs,
+  { secrets, cancellation }: { secrets: Secrets; cancellation: Cancellation },
+): Promise<void> {
   checkOutputFile(process.env['GITHUB_OUTPUT']);
-  const proxy = httpsProxy(targetsOf(request), { env: process.env, mask });
+  const { mask, clean } = secrets;
   const transport = new Transport({
-    budget: request.timeoutSeconds * 1000,
+    budget: inputs.timeoutSeconds * 1000,
     clock: systemClock,
     random: Math.random,
     log,
     mask,
     clean,
-    proxy,
-    ...(request.roots && { roots: request.roots }),
+    trust: trust(inputs.roots),
+    proxy: httpsProxy(targetsOf(inputs), { env: process.env, mask }),
+    userAgent: userAgent(process.env),
+    cancellation,
   });
-  const client = new Client({ baseUrl: request.url, transport, log, mask, clean, now: systemClock.now });
-  try {
-    await dispatch(request, {
-      client,
-      log,
-      publish: (results) => publish(results, mask),
-      summarize: (title, rows) => summarize(title, rows, clean),
-    });
-  } finally {
-    transport.close();
-  }
+  const { caller, callerId } = callerOf(inputs.credentials);
+  const client = new Client({
+    baseUrl: inputs.url,
+    transport,
+    log,
+    caller,
+    callerId,
+    mask,
+    clean,
+    now: systemClock.now,
+  });
+  await dispatch(inputs, {
+    client,
+    log,
+    publish: (results) => publish(results, secrets),
+    summarize: (title, table) => summarize(title, table, clean),
+    fetchIdToken: (request) => fetchIdToken({ transport, mask, clean }, request),
+    openStore: async (target) => new (await import('./modes/storing.ts')).Store(target, { transport, clean }),
+  });
 }
 
 /** The addresses to which a run connects. */
-function targetsOf({ url, credentials }: Request): URL[] {
-  return [url, ...(credentials.by === 'oidc' ? [credentials.url] : [])].map((address) => new URL(address));
+function targetsOf(inputs: Inputs): URL[] {
+  const { url, credentials } = inputs;
+  const store = 'store' in inputs ? inputs.store : undefined;
+  const addresses = [url, ...(credentials.by === 'oidc' ? [credentials.url] : []), ...(store ? [store.apiUrl] : [])];
+  return addresses.map((address) => new URL(address));
 }
 
-function dispatch(request: Request, context: Context): Promise<void> {
-  switch (request.mode) {
-    case 'token':
-      return token(request, context);
-    case 'create-app':
-      return createApp(request, context);
-    case 'create-user':
-      return createUser(request, context);
-    case 'rotate-app':
-      return rotateApp(request, context);
-    case 'delete-app':
-      return deleteApp(request, context);
+/** Who signs in, in words, and by which client id. */
+function callerOf(credentials: Credentials): { caller: string; callerId: string | undefined } {
+  switch (credentials.by) {
+    case 'application':
+      return { caller: `the application ${credentials.clientId}`, callerId: credentials.clientId };
+    case 'user':
+      return { caller: `the user ${credentials.username}`, callerId: undefined };
+    case 'access-token':
+      return { caller: 'the owner of access-token', callerId: undefined };
+    case 'external-token':
+    case 'oidc':
+      return { caller: 'the identity of the external token', callerId: undefined };
   }
 }
 
-/** Adds to an error what only the request knows: the mode, and which input brought the token. */
-function inContext(error: unknown, { mode, credentials }: Request): unknown {
+/** Shows in the control plane's audit log where a request came from. Not secret. */
+function userAgent({ GITHUB_REPOSITORY: repository, GITHUB_RUN_ID: runId }: NodeJS.ProcessEnv): string {
+  const details = [repository && `+${repository}`, runId && `run ${runId}`].filter(Boolean).join('; ');
+  const origin = details ? ` (${details})` : '';
+  return `runai-auth/${version}${origin}`.replace(/[^\x20-\x7e]/g, '');
+}
+
+async function dispatch(inputs: Inputs, context: Context): Promise<void> {
+  if (inputs.mode === 'token') return token(inputs, context);
+  const { createApp, createUser, deleteApp, rotateApp } = await import('./modes/changes.ts');
+  switch (inputs.mode) {
+    case 'create-app':
+      return createApp(inputs, context);
+    case 'create-user':
+      return createUser(inputs, context);
+    case 'rotate-app':
+      return rotateApp(inputs, context);
+    case 'delete-app':
+      return deleteApp(inputs, context);
+  }
+}
+
+/** Adds to an error what only the inputs know: the mode, and which input brought the token. */
+function inContext(error: unknown, { mode, credentials }: Inputs): unknown {
   if (!(error instanceof RunaiError)) return error;
   const foreign = error.code === 'token-rejected' && credentials.by === 'access-token';
   const advice = ' Get a new one for access-token, with a mode: token step in the same job.';
@@ -125,34 +175,39 @@ function inContext(error: unknown, { mode, credentials }: Request): unknown {
   return error.with({ operation: `${mode}: ${error.operation ?? ''}`.trim(), hint });
 }
 
-function explain(error: unknown, secrets: Secrets): string {
-  if (error instanceof RunaiError) return error.describe();
-  const what = error instanceof Error ? `${error.name}: ${error.message}` : typeof error;
-  return `The action stopped at an error of its own (${secrets.clean(what)}). Please report it, with the version of the action.`;
+function lateInterruption(signal: string): RunaiError {
+  return new RunaiError('interrupted', `stopped by ${signal}`, {
+    hint: 'By then everything was done, and the outputs are set.',
+  });
 }
 
-const mayExist = 'What it was creating may exist: run it again with if-exists: rotate.';
-const afterSignal: Partial<Record<Request['mode'], string>> = {
-  'create-app': mayExist,
-  'create-user': mayExist,
-  'rotate-app': 'The old client secret may no longer work: run it again to get one that does.',
-};
-
-// One turn of the event loop writes all outputs, so no signal leaves them half-written.
-function leaveOnSignal({ mode }: Request): void {
-  const signals = { SIGINT: 130, SIGTERM: 143 } as const;
-  for (const [signal, exitCode] of Object.entries(signals)) {
-    process.once(signal, () => {
-      const hint = afterSignal[mode];
-      leave(
-        new RunaiError('interrupted', `stopped by ${signal}`, { operation: `${mode}:`, hint }).describe(),
-        exitCode,
-      );
-    });
+/** Reports a failure: one error for people, one word for workflows. */
+function fail(error: unknown, secrets: Secrets): void {
+  const { code, text } = explain(error, secrets);
+  try {
+    if (process.env['GITHUB_OUTPUT']) core.setOutput('error-code', code);
+  } catch {
+    // The file cannot be written: then the message has to do.
   }
+  core.setFailed(`${text}${linkTo(code, process.env)}`);
 }
 
-function leave(message: string, exitCode: number): void {
-  core.setFailed(message);
-  process.exit(exitCode);
+function explain(error: unknown, secrets: Secrets): { code: string; text: string } {
+  if (error instanceof RunaiError) return { code: error.code, text: error.describe() };
+  const what = error instanceof Error ? `${error.name}: ${error.message}` : typeof error;
+  const text = `The action failed unexpectedly; this is a bug (${secrets.clean(what)}). Please report it, with the version of the action.`;
+  return { code: 'internal', text };
+}
+
+/** Where this action's own documentation says more, at the version in use. */
+function linkTo(code: string, env: NodeJS.ProcessEnv): string {
+  const { GITHUB_SERVER_URL: server, GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env;
+  if (!server || !repository || !ref) return '';
+  return ` See ${server}/${repository}/blob/${ref}/docs/troubleshooting.md#${code}`;
+}
+
+/** Ends the process once everything was written: a pipe may still hold the last line. */
+export function leave(): void {
+  setTimeout(() => process.exit(), 5_000).unref();
+  process.stdout.write('', () => process.exit());
 }

@@ -1,22 +1,38 @@
 import { accessSync, appendFileSync, constants, statSync } from 'node:fs';
 import { EOL } from 'node:os';
 import * as core from '@actions/core';
-import { RunaiError } from './runai/errors.ts';
+import { RunaiError } from './errors.ts';
+import { codeOf } from './http/problems.ts';
+import type { Secrets } from './secrets.ts';
 
 /** Outputs by name; one without a value is not set. */
 export interface Results {
   secrets?: Record<string, string | undefined>;
+  /** Secret as a whole, with parts that are not: ids, addresses. */
+  compounds?: Record<string, string | undefined>;
   values?: Record<string, string | number | boolean | undefined>;
 }
 
 /**
  * Masks every secret, then writes all outputs at once: no signal can come in between.
- * @param mask masks a secret in all its forms
+ * @throws RunaiError `runner` where they cannot be written
  */
-export function publish({ secrets = {}, values = {} }: Results, mask: (secret: string) => void): void {
+export function publish(
+  { secrets = {}, compounds = {}, values = {} }: Results,
+  { mask, maskWhole }: Pick<Secrets, 'mask' | 'maskWhole'>,
+): void {
   for (const secret of Object.values(secrets)) mask(secret ?? '');
-  for (const [name, value] of Object.entries({ ...secrets, ...values })) {
-    if (value !== undefined) core.setOutput(name, value);
+  for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
+  const outputs = { ...secrets, ...compounds, ...values };
+  try {
+    for (const [name, value] of Object.entries(outputs)) if (value !== undefined) core.setOutput(name, value);
+  } catch (cause) {
+    const lost = Object.values({ ...secrets, ...compounds }).some((secret) => secret !== undefined);
+    throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT (${codeOf(cause)})`, {
+      warning: lost ? 'So what was just issued is in no output.' : undefined,
+      hint: 'Check that the disk of this runner is not full, then run this again: rotate-app as it is, create-app and create-user with if-exists: rotate.',
+      cause,
+    });
   }
 }
 
@@ -30,31 +46,46 @@ export function checkOutputFile(path: string | undefined): void {
     accessSync(path ?? '', constants.W_OK);
     if (!statSync(path ?? '').isFile()) throw new Error('not a file');
   } catch {
-    throw new RunaiError('runner', 'The file that GITHUB_OUTPUT names is missing or cannot be written', {
+    throw new RunaiError('runner', 'the file that GITHUB_OUTPUT names is missing or cannot be written', {
       hint: 'The outputs would be lost, so nothing was requested. This action runs as a step of a workflow, on a runner that sets GITHUB_OUTPUT.',
     });
   }
 }
 
-export type Rows = Record<string, string | number | boolean | undefined>;
+export type Cell = string | number | boolean | undefined;
+export type Rows = Record<string, Cell>;
+
+/** A table of the job summary: names and values, or a head and lines. */
+export type Table = Rows | { head: string[]; lines: Cell[][] };
 
 /**
  * Writes a table to the job summary. It is a courtesy: where it cannot be written, the step goes on. Not with the
  * toolkit's `summary`: the build leaves that out, since loading it takes 3 MiB and 1 ms in every step.
  * @param clean makes a server's text fit to be shown
  */
-export function summarize(title: string, rows: Rows, clean: (text: string) => string): void {
+export function summarize(title: string, table: Table, clean: (text: string) => string): void {
   const path = process.env['GITHUB_STEP_SUMMARY'];
   if (!path) return;
-  const cells = Object.entries(rows)
-    .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `<tr><td>${name}</td><td><code>${escapeHtml(clean(String(value)))}</code></td></tr>`);
+  const code = (value: Cell) => `<td><code>${escapeHtml(clean(String(value)))}</code></td>`;
+  const rows = isLines(table)
+    ? [
+        table.head.map((name) => `<th>${name}</th>`),
+        ...table.lines.map((line) => line.map((value) => code(value ?? ''))),
+      ]
+    : Object.entries(table).flatMap(([name, value]) =>
+        value === undefined ? [] : [[`<td>${name}</td>`, code(value)]],
+      );
+  const content = rows.map((cells) => `<tr>${cells.join('')}</tr>`).join('');
   try {
     if (!statSync(path).isFile()) throw new Error('not a file');
-    appendFileSync(path, `<h3>${title}</h3>${EOL}<table>${cells.join('')}</table>${EOL}`);
+    appendFileSync(path, `<h3>${title}</h3>${EOL}<table>${content}</table>${EOL}`);
   } catch {
     core.warning('The job summary could not be written.');
   }
+}
+
+function isLines(table: Table): table is { head: string[]; lines: Cell[][] } {
+  return Array.isArray(table['lines']);
 }
 
 function escapeHtml(text: string): string {

@@ -1,10 +1,12 @@
 import { type Needle, needleOf } from './redact.ts';
 import { cleanText, maskForms } from './text.ts';
 
-/** The secrets of this run: each is masked the moment it is known, and hidden in whatever a server says. */
+/** The secrets of this run: each is masked the moment it is known, and looked for in whatever a server says. */
 export interface Secrets {
   /** Masks a secret in every form it can take. An empty value is no secret. */
   mask(secret: string): void;
+  /** Masks a text with a secret in it as a whole. Its parts are not looked for: some of them, such as an id, are no secrets. */
+  maskWhole(text: string): void;
   /** Makes a server's text fit to be logged. */
   clean(text: string): string;
 }
@@ -18,15 +20,19 @@ export function createSecrets(setSecret: (form: string) => void): Secrets {
     needles.set(secret, needle);
     return needle;
   };
+  const maskWhole = (text: string) => {
+    for (const form of maskForms(text)) {
+      if (!masked.has(form)) setSecret(form);
+      masked.add(form);
+    }
+  };
   return {
     mask(secret) {
       if (secret.trim() === '') return;
       if (!needles.has(secret)) needles.set(secret, undefined);
-      for (const form of maskForms(secret)) {
-        if (!masked.has(form)) setSecret(form);
-        masked.add(form);
-      }
+      maskWhole(secret);
     },
+    maskWhole,
     clean: (text) => cleanText(text, [...needles.keys()].map(prepared)),
   };
 }

@@ -1,4 +1,4 @@
-import { type Needle, redact } from './redact.ts';
+import { type Needle, repeatsSecret } from './redact.ts';
 
 const TEXT_LIMIT = 300;
 /** A server's text is cut to this length before it is searched for secrets, so that the search stays short. */
@@ -21,22 +21,32 @@ function defuse(text: string): string {
 
 /**
  * The forms in which a secret can turn up in a log, because this action, a shell or a tool wrote it so: as it is,
- * trimmed, line by line, escaped for JSON, percent-encoded, form-encoded. Never a blank one: it would hide every blank.
+ * trimmed, line by line, escaped for JSON, form-encoded, and percent-encoded in both common ways, with digits of either
+ * case. Never a blank one: it would hide every blank.
  */
 export function maskForms(secret: string): string[] {
   if (secret.trim() === '') return [];
   const whole = secret.toWellFormed();
+  const encoded = encodeURIComponent(whole);
+  // RFC 3986 to the letter, as Python's quote(text, safe='') does it.
+  const strict = encoded.replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  const percent = [encoded, strict, new URLSearchParams([['', whole]]).toString().slice(1)];
   const forms = [secret, secret.trim(), ...secret.split(/[\r\n]+/).flatMap((line) => [line, line.trim()])];
-  forms.push(JSON.stringify(secret).slice(1, -1), encodeURIComponent(whole), formEncode(whole));
+  forms.push(JSON.stringify(secret).slice(1, -1), ...percent, ...percent.map(lowerDigits));
   return [...new Set(forms)].filter((form) => form.trim() !== '');
 }
 
-function formEncode(text: string): string {
-  return new URLSearchParams([['', text]]).toString().slice(1);
+function lowerDigits(encoded: string): string {
+  return encoded.replace(/%[0-9A-F]{2}/g, (digits) => digits.toLowerCase());
 }
+
+/** What stands in place of a server's text that repeats a secret, or a part of one. */
+export const leftOut = '[left out: it repeats part of a secret]';
 
 /** A server's text, fit to be logged: one line, no secrets, no workflow commands, at most 300 characters. */
 export function cleanText(text: string, needles: Iterable<Needle>): string {
-  const safe = defuse(oneLine(redact(text.slice(0, SEARCH_LIMIT), needles)));
+  const searched = text.slice(0, SEARCH_LIMIT);
+  if (repeatsSecret(searched, needles)) return leftOut;
+  const safe = defuse(oneLine(searched));
   return safe.length > TEXT_LIMIT ? `${safe.slice(0, TEXT_LIMIT)}...` : safe;
 }

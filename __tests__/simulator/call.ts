@@ -9,6 +9,8 @@ export interface Sent {
   token?: string;
   headers?: Record<string, string>;
   ca?: string;
+  /** Node takes 16 KiB when left out. */
+  mostHeaderBytes?: number;
   /** Destroys the request once so many characters have come, or so many milliseconds have passed in silence. */
   enough?: number;
   patience?: number;
@@ -49,6 +51,7 @@ export function call(url: string, sent: Sent = {}): Promise<Seen> {
       agent: false,
       timeout: sent.patience ?? 5000,
       ...(sent.ca ? { ca: sent.ca } : {}),
+      ...(sent.mostHeaderBytes ? { maxHeaderSize: sent.mostHeaderBytes } : {}),
     });
     const giveUp = () => {
       settle({ gaveUp: true });

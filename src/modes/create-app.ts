@@ -1,33 +1,74 @@
-import type { RequestFor } from '../inputs.ts';
-import { createApplication, type IssuedApplication } from '../runai/applications.ts';
-import { giveAccess } from './access.ts';
-import { publishApplication, summaryOf } from './application.ts';
-import type { Context } from './context.ts';
+import type { Store } from '../github/store.ts';
+import { spanOf } from '../http/clock.ts';
+import type { InputsFor } from '../inputs.ts';
+import { lookUpRules } from '../runai/access-rules.ts';
+import { type Application, createApplication, findApplication, type IssuedApplication } from '../runai/applications.ts';
+import { type Context, warnIfDisabled } from './context.ts';
+import { deliver } from './deliver.ts';
 import { authorize } from './sign-in.ts';
 
-/** Creates an application, publishes its client id and secret, then gives it its access rules. */
-export async function createApp(request: RequestFor<'create-app'>, context: Context): Promise<void> {
+/** Creates an application, publishes its client id and secret, gives it its access rules, and stores the credentials. */
+export async function createApp(inputs: InputsFor<'create-app'>, context: Context): Promise<void> {
   const { client, log } = context;
-  const { name, accessRules: rules } = request;
-  await authorize(context, request.credentials);
-  const issued = await createApplication(client, request);
-  const { created } = issued;
-  publishApplication(context, issued, { created });
-  log.info(whatHappened(issued, `${name} on ${client.baseUrl}`));
-  const made = await giveAccess(context, {
-    subject: { id: issued.application.clientId, kind: 'application' },
-    rules,
-  });
-  if (created && rules.length === 0) {
+  const { name, accessRules } = inputs;
+  const store = inputs.store && (await context.openStore(inputs.store));
+  const stored = inputs.ifExists === 'repair' ? await store?.read() : undefined;
+  let rehearsed = stored ? undefined : await store?.rehearse();
+  await authorize(context, inputs.credentials);
+  const permissions = await lookUpRules(client, accessRules);
+  const kept = store && stored && (await findStored(context, { name, store, updatedAt: stored.updatedAt }));
+  if (stored && !kept) rehearsed = await store?.rehearse();
+  const ifExists = inputs.ifExists === 'repair' ? 'rotate' : inputs.ifExists;
+  const issued = kept ? leftAlone(kept) : await createApplication(client, { name, ifExists });
+  const { created, clientSecret } = issued;
+  log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, isStored: kept !== undefined }));
+  const oldIsDead = !created && clientSecret !== undefined;
+  const delivered = await deliver(context, issued, { values: { created }, permissions, store: rehearsed, oldIsDead });
+  warnIfDisabled(context, issued);
+  if (created && accessRules.length === 0) {
     log.notice(
       `The application ${name} has no permissions yet: give it some with access-rules, or in the control plane.`,
     );
   }
-  context.summarize('Run:ai application', summaryOf(issued, { created, 'access rules made': made }));
+  context.summarize('Run:ai application', {
+    name,
+    id: issued.id,
+    'client id': issued.clientId,
+    created,
+    'access rules made': delivered.rulesMade,
+    stored: store && delivered.stored,
+  });
 }
 
-function whatHappened({ created, clientSecret }: IssuedApplication & { created: boolean }, which: string): string {
+/**
+ * The application that exists, if its credentials are stored: if the secret was written after the application was made.
+ * Where the two times are closer than the clocks are known, they are, since a store follows its create within seconds.
+ */
+async function findStored(
+  { client, log }: Context,
+  { name, store, updatedAt }: { name: string; store: Store; updatedAt: number },
+): Promise<Application | undefined> {
+  const existing = await findApplication(client, { name });
+  if (!existing) return undefined;
+  const written = store.ourTime(spanOf(updatedAt));
+  const made = existing.createdAt === undefined ? undefined : client.ourTime(spanOf(existing.createdAt));
+  if (made && written) return written.latest >= made.earliest ? existing : undefined;
+  log.warning(
+    `There is no telling whether the application ${name} is older than ${store.description}: left both alone`,
+  );
+  return existing;
+}
+
+function leftAlone(application: Application): IssuedApplication & { created: boolean } {
+  return { ...application, clientSecret: undefined, created: false, flaw: undefined };
+}
+
+function whatHappened(
+  { created, clientSecret }: IssuedApplication & { created: boolean },
+  { which, isStored }: { which: string; isStored: boolean },
+): string {
   if (created) return `Created the application ${which}`;
   if (clientSecret !== undefined) return `Made a new client secret for the existing application ${which}`;
+  if (isStored) return `Left the existing application ${which} as it is: its credentials are stored`;
   return `Left the existing application ${which} as it is: its secret cannot be read, so client-secret is not set`;
 }

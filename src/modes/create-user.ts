@@ -1,27 +1,123 @@
-import type { RequestFor } from '../inputs.ts';
+import { RunaiError } from '../errors.ts';
+import type { InputsFor } from '../inputs.ts';
+import { grantAccess, lookUpRules, type Permission } from '../runai/access-rules.ts';
 import { createUser as create, type IssuedUser } from '../runai/users.ts';
-import { giveAccess } from './access.ts';
 import type { Context } from './context.ts';
 import { authorize } from './sign-in.ts';
 
-/** Creates a local user, publishes the id and temporary password, then gives the user the access rules. */
-export async function createUser(request: RequestFor<'create-user'>, context: Context): Promise<void> {
+/** What came of one address. */
+interface Outcome {
+  email: string;
+  user?: IssuedUser & { created: boolean };
+  rulesMade?: number;
+  error?: unknown;
+}
+
+/** How many users are created at a time. */
+const AT_ONCE = 5;
+
+/**
+ * Creates local users, publishes their ids and temporary passwords, and gives them the access rules. One that fails
+ * keeps no other waiting.
+ */
+export async function createUser(inputs: InputsFor<'create-user'>, context: Context): Promise<void> {
+  const { emails } = inputs;
+  await authorize(context, inputs.credentials);
+  const permissions = await lookUpRules(context.client, inputs.accessRules);
+  const outcomes: Outcome[] = emails.map((email) => ({ email }));
+  const queue = outcomes.values();
+  const worker = async () => {
+    for (const outcome of queue) {
+      if (outcomes.some(endsTheRun) || context.client.remaining <= 0) return;
+      await createOne(context, { inputs, permissions, outcome });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, emails.length) }, worker));
+  publishUsers(context, outcomes);
+  const failed = outcomes.filter(({ user, error }) => error !== undefined || !user);
+  if (failed.length > 0) throw problemOf(outcomes, failed);
+  summarize(context, outcomes);
+}
+
+/** Fills in what came of one address. */
+async function createOne(
+  context: Context,
+  { inputs, permissions, outcome }: { inputs: InputsFor<'create-user'>; permissions: Permission[]; outcome: Outcome },
+): Promise<void> {
   const { client, log } = context;
-  const { email, accessRules: rules } = request;
-  await authorize(context, request.credentials);
-  const user = await create(client, request);
-  const { id, username, createdAt, created, temporaryPassword } = user;
-  context.publish({
-    secrets: { 'temporary-password': temporaryPassword },
-    values: { 'user-id': id, email, 'created-at': createdAt, created },
+  const { email } = outcome;
+  try {
+    const user = await create(client, { ...inputs, email });
+    outcome.user = user;
+    log.info(whatHappened(user, `${email} on ${client.baseUrl}`));
+    if (user.flaw) throw user.flaw;
+    outcome.rulesMade = await grantAccess(client, { id: user.username, type: 'user' }, permissions);
+    const { rulesMade: made } = outcome;
+    if (made > 0) log.info(`Gave the user ${email} ${made} access ${made === 1 ? 'rule' : 'rules'}`);
+  } catch (error) {
+    outcome.error = error;
+  }
+}
+
+const hopeless = new Set(['token-rejected', 'forbidden', 'blocked', 'interrupted', 'internal']);
+
+/** Whether no other address is worth trying either: without a permission, or without time. */
+function endsTheRun({ error }: Outcome): boolean {
+  return error !== undefined && (!(error instanceof RunaiError) || hopeless.has(error.code));
+}
+
+function publishUsers({ publish }: Context, outcomes: Outcome[]): void {
+  const passwords = outcomes.flatMap(({ email, user }) =>
+    user?.temporaryPassword === undefined ? [] : [[email, user.temporaryPassword] as const],
+  );
+  const users = outcomes.map(({ email, user, error }) => ({
+    email,
+    ...(user?.id !== undefined && { id: user.id }),
+    ...(user && { created: user.created }),
+    ...(error === undefined ? !user && { error: 'not tried' } : { error: messageOf(error) }),
+  }));
+  const [only] = outcomes.length === 1 ? outcomes : [];
+  const list = JSON.stringify(Object.fromEntries(passwords));
+  // Each password was masked when it was read.
+  publish({
+    secrets: { 'temporary-password': only?.user?.temporaryPassword },
+    compounds: { 'temporary-passwords': passwords.length > 0 ? list : undefined },
+    values: {
+      'temporary-passwords': passwords.length > 0 ? undefined : list,
+      users: JSON.stringify(users),
+      ...(only?.user && {
+        'user-id': only.user.id,
+        email: only.email,
+        'created-at': only.user.createdAt,
+        created: only.user.created,
+      }),
+    },
   });
-  log.info(whatHappened(user, `${email} on ${client.baseUrl}`));
-  const made = await giveAccess(context, { subject: { id: username, kind: 'user' }, rules });
-  context.summarize('Run:ai user', { email, id, created, 'access rules made': made });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof RunaiError ? error.describe() : 'failed unexpectedly';
+}
+
+/** One error for all addresses that failed; that of the only address is the error itself. */
+function problemOf(outcomes: Outcome[], failed: Outcome[]): unknown {
+  const errors = failed.flatMap(({ error }) => (error === undefined ? [] : [error]));
+  const first = errors.find((error) => error instanceof RunaiError) ?? errors[0];
+  if (outcomes.length === 1 || !(first instanceof RunaiError)) return first;
+  const list = failed.map(
+    ({ email, error }) => `\n- ${email}: ${error === undefined ? 'not tried' : messageOf(error)}`,
+  );
+  const message = `${failed.length} of ${outcomes.length} users failed:${list.join('')}\nThe outputs users and temporary-passwords hold what was done`;
+  return new RunaiError(first.code, message, { status: first.status, cause: first });
+}
+
+function summarize(context: Context, outcomes: Outcome[]): void {
+  const lines = outcomes.map(({ email, user, rulesMade }) => [email, user?.id, user?.created, rulesMade]);
+  context.summarize('Run:ai users', { head: ['email', 'id', 'created', 'access rules made'], lines });
 }
 
 function whatHappened({ created, temporaryPassword }: IssuedUser & { created: boolean }, which: string): string {
   if (created) return `Created the user ${which}`;
   if (temporaryPassword !== undefined) return `Made a new temporary password for the existing user ${which}`;
-  return `Left the existing user ${which} as it is, so temporary-password is not set`;
+  return `Left the existing user ${which} as it is, so no password is set`;
 }

@@ -1,23 +1,23 @@
-import type { RequestFor } from '../inputs.ts';
-import { deleteApplication } from '../runai/applications.ts';
-import { publishApplication, summaryOf } from './application.ts';
+import type { InputsFor } from '../inputs.ts';
+import { deleteApplication, findApplication } from '../runai/applications.ts';
 import type { Context } from './context.ts';
 import { authorize } from './sign-in.ts';
 
 /** Deletes an application; one that is already gone is a success. */
-export async function deleteApp(request: RequestFor<'delete-app'>, context: Context): Promise<void> {
+export async function deleteApp({ key, credentials }: InputsFor<'delete-app'>, context: Context): Promise<void> {
   const { client, log, publish } = context;
-  await authorize(context, request.credentials);
-  const gone = await deleteApplication(client, request.key);
-  const which = client.clean('id' in request.key ? request.key.id : request.key.name);
-  if (!gone) {
+  await authorize(context, credentials);
+  const application = await findApplication(client, key);
+  const which = client.clean('id' in key ? key.id : key.name);
+  if (!application) {
     publish({ values: { deleted: false } });
     log.info(`There is no application ${which} on ${client.baseUrl}: nothing to delete`);
     return context.summarize('Run:ai application', { application: which, deleted: false });
   }
-  publishApplication(context, { ...gone, clientSecret: undefined }, { deleted: gone.deleted });
-  log.info(
-    `${gone.deleted ? 'Deleted the application' : 'Somebody else has just deleted the application'} ${which} on ${client.baseUrl}`,
-  );
-  context.summarize('Run:ai application', summaryOf(gone, { deleted: gone.deleted }));
+  const deleted = await deleteApplication(client, application);
+  const { id, name, clientId } = application;
+  publish({ values: { 'app-id': id, 'app-name': name, 'client-id': clientId, deleted } });
+  const what = deleted ? 'Deleted the application' : 'Somebody else has just deleted the application';
+  log.info(`${what} ${which} on ${client.baseUrl}`);
+  context.summarize('Run:ai application', { name, id, 'client id': clientId, deleted });
 }

@@ -1,26 +1,43 @@
+import { RunaiError } from '../errors.ts';
+import { isoTime } from '../http/clock.ts';
 import type { Credentials } from '../inputs.ts';
-import type { Client } from '../runai/client.ts';
-import { RunaiError } from '../runai/errors.ts';
-import { fetchIdToken, type Grant, signIn, type Token } from '../runai/tokens.ts';
+import { claimsOf, type Grant, requestToken, type Token } from '../runai/tokens.ts';
 import type { Context } from './context.ts';
 
+type OidcCredentials = Extract<Credentials, { by: 'oidc' }>;
+
+/** Makes the client ready for calls: with the given access token, or with one of its own, which is renewed when needed. */
+export async function authorize(context: Context, credentials: Credentials): Promise<void> {
+  const { client } = context;
+  if (credentials.by === 'access-token') return client.authorize(credentials.accessToken);
+  const { accessToken } = await signIn(context, credentials);
+  client.authorize(accessToken, async () => (await signIn(context, credentials)).accessToken);
+}
+
 /** Makes the grant that the credentials call for, and says so in the log. */
-export async function requestToken({ client, log }: Context, credentials: Credentials): Promise<Token> {
-  const grant = await grantFor(client, credentials);
-  const token = await signIn(client, grant);
+export async function signIn(
+  context: Context,
+  credentials: Exclude<Credentials, { by: 'access-token' }>,
+): Promise<Token> {
+  const { client, log } = context;
+  const token =
+    credentials.by === 'oidc'
+      ? await exchangeIdToken(context, credentials)
+      : await requestToken(client, grantFor(credentials));
   const expiry =
     token.expiresAt === undefined ? 'it does not say when it expires' : `it expires at ${isoTime(token.expiresAt)}`;
-  log.info(`Requested a token from ${client.baseUrl} with the ${grant.type} grant; ${expiry}`);
+  log.info(`Requested a token from ${client.baseUrl} with the ${grantNames[credentials.by]} grant; ${expiry}`);
   return token;
 }
 
-/** Makes the client ready for calls: with the given access token, or with one of its own. */
-export async function authorize(context: Context, credentials: Credentials): Promise<void> {
-  if (credentials.by === 'access-token') context.client.authorize(credentials.accessToken);
-  else await requestToken(context, credentials);
-}
+const grantNames: Record<Exclude<Credentials['by'], 'access-token'>, Grant['type']> = {
+  application: 'client_credentials',
+  user: 'password',
+  'external-token': 'external_token_exchange',
+  oidc: 'external_token_exchange',
+};
 
-async function grantFor(client: Client, credentials: Credentials): Promise<Grant> {
+function grantFor(credentials: Exclude<Credentials, { by: 'access-token' } | OidcCredentials>): Grant {
   switch (credentials.by) {
     case 'application':
       return { type: 'client_credentials', clientId: credentials.clientId, clientSecret: credentials.clientSecret };
@@ -28,14 +45,37 @@ async function grantFor(client: Client, credentials: Credentials): Promise<Grant
       return { type: 'password', username: credentials.username, password: credentials.password };
     case 'external-token':
       return { type: 'external_token_exchange', externalToken: credentials.externalToken };
-    case 'oidc':
-      return { type: 'external_token_exchange', externalToken: await fetchIdToken(client, credentials) };
-    case 'access-token':
-      throw new RunaiError('internal', 'An access token is not exchanged for another');
   }
 }
 
-/** ISO 8601 in UTC, to the second. */
-export function isoTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+/** Exchanges the job's own OIDC token. One that has expired while the control plane was away is fetched anew, once. */
+async function exchangeIdToken(context: Context, credentials: OidcCredentials): Promise<Token> {
+  const { client } = context;
+  const fetch = async () => ({ idToken: await context.fetchIdToken(credentials), since: client.now() });
+  const exchange = (idToken: string) =>
+    requestToken(client, { type: 'external_token_exchange', externalToken: idToken }).catch((error) => {
+      throw withClaims(context, { error, idToken });
+    });
+  const { idToken, since } = await fetch();
+  try {
+    return await exchange(idToken);
+  } catch (error) {
+    const isRefused = error instanceof RunaiError && error.code === 'credentials';
+    if (!isRefused || client.now() - since < lifetimeOf(idToken)) throw error;
+    return exchange((await fetch()).idToken);
+  }
+}
+
+/** In milliseconds; never ends where the token does not say. */
+function lifetimeOf(idToken: string): number {
+  const { iat, exp } = claimsOf(idToken);
+  return typeof iat === 'number' && typeof exp === 'number' ? (exp - iat) * 1000 : Number.POSITIVE_INFINITY;
+}
+
+/** Adds to a refusal what the token says of the job: what the tenant has to be set up for. It is not secret. */
+function withClaims({ client }: Context, { error, idToken }: { error: unknown; idToken: string }): unknown {
+  if (!(error instanceof RunaiError) || error.code !== 'credentials') return error;
+  const claims = claimsOf(idToken);
+  const said = (['iss', 'aud', 'sub'] as const).map((name) => `${name} ${client.clean(String(claims[name]))}`);
+  return error.with({ hint: `${error.hint} The job's token says: ${said.join(', ')}.` });
 }

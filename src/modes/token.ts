@@ -1,10 +1,15 @@
-import type { RequestFor } from '../inputs.ts';
+import { RunaiError } from '../errors.ts';
+import { isoTime } from '../http/clock.ts';
+import type { InputsFor } from '../inputs.ts';
 import type { Context } from './context.ts';
-import { isoTime, requestToken } from './sign-in.ts';
+import { signIn } from './sign-in.ts';
 
 /** Exchanges credentials for an access token. */
-export async function token(request: RequestFor<'token'>, context: Context): Promise<void> {
-  const issued = await requestToken(context, request.credentials);
+export async function token({ credentials }: InputsFor<'token'>, context: Context): Promise<void> {
+  // The inputs offer no access token in this mode.
+  if (credentials.by === 'access-token')
+    throw new RunaiError('internal', 'an access token is not exchanged for another');
+  const issued = await signIn(context, credentials);
   context.publish({
     secrets: {
       'access-token': issued.accessToken,

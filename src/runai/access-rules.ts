@@ -1,88 +1,140 @@
+import { RunaiError } from '../errors.ts';
+import { foldCase } from '../names.ts';
 import { type AccessRule, type Role, readAccessRule, readAccessRules, readRoles } from './answers.ts';
 import type { Client } from './client.ts';
-import { RunaiError } from './errors.ts';
-import { LostAnswer, newEffort } from './http.ts';
-import { foldCase } from './names.ts';
+import { nearest } from './nearest.ts';
 import { collect, pages } from './pages.ts';
+import type { Scope } from './scope-types.ts';
+import { findScope } from './scopes.ts';
 
-export const scopeTypes = ['system', 'tenant', 'cluster', 'department', 'project'] as const;
-export type ScopeType = (typeof scopeTypes)[number];
-
-/** What a subject may do, and where. */
-export interface WantedRule {
+/** What a subject is to be allowed, and where, as the workflow says it. */
+export interface WantedRule extends Scope {
   /** A role's name, in any case, or its id. */
   role: string;
-  scopeType: ScopeType;
-  scopeId: string;
+}
+
+/** A rule whose role and scope were looked up. */
+export interface Permission extends Scope {
+  roleId: number;
+  /** As the workflow says it, for messages. */
+  text: string;
 }
 
 /** Who gets the access: the email address of a user, or the client id of an application. */
 export interface Subject {
   id: string;
-  kind: 'user' | 'application';
+  type: 'user' | 'app' | 'service-account';
 }
 
-const path = '/api/v1/authorization/access-rules';
+/** `app` up to 2.24, where it is deprecated and still taken; `service-account` from there on. */
+export function subjectTypeOf(application: { endpoint: string }): Subject['type'] {
+  return application.endpoint.endsWith('/service-accounts') ? 'service-account' : 'app';
+}
+
 const PAGE = 500;
 
 /**
- * Makes the access rules that are missing, and leaves all others alone. Returns how many were made.
- * @throws RunaiError `access-rule`, which says which rule could not be made, and why
+ * Looks up all roles and scopes, before anything is created that the rules are for.
+ * @throws RunaiError `access-rule` for a role or a scope that is not there
  */
-export async function grantAccess(client: Client, subject: Subject, wanted: WantedRule[]): Promise<number> {
-  const roles = new Roles(client);
-  let existing: AccessRule[] | undefined;
-  let made = 0;
-  for (const { role, ...scope } of wanted) {
+export async function lookUpRules(client: Client, wanted: WantedRule[]): Promise<Permission[]> {
+  const isNamed = wanted.some(({ role }) => !isRoleId(role));
+  const roles = isNamed ? await listRoles(client) : [];
+  const permissions: Permission[] = [];
+  for (const rule of wanted) {
+    const text = client.clean(`${rule.role} @ ${rule.scopeType}:${rule.scopeId}`);
     try {
-      const roleId = await roles.idOf(role);
-      const rule = { subjectId: subject.id, subjectType: subjectType(client, subject), roleId, ...scope };
-      existing ??= await rulesOf(client, subject);
-      if (includes(existing, rule)) continue;
-      await makeRule(client, { subject, rule });
-      // Another line may mean the same rule: by the role's name in another case, or by its id.
-      existing.push(rule);
-      made += 1;
+      const roleId = isRoleId(rule.role) ? Number(rule.role) : roleNamed(client, rule.role, roles).id;
+      permissions.push({ roleId, ...(await findScope(client, rule)), text });
     } catch (error) {
-      throw await ruleProblem(error, { rule: { role, ...scope }, roles, clean: client.clean });
+      throw inContext(error, `access rule "${text}" cannot be made: `, 'Nothing was created.');
     }
+  }
+  return permissions;
+}
+
+function isRoleId(role: string): boolean {
+  return /^\d{1,10}$/.test(role);
+}
+
+function roleNamed(client: Client, wanted: string, roles: Role[]): Role {
+  const alike = roles.filter(({ name }) => foldCase(name) === foldCase(wanted));
+  const exact = alike.filter(({ name }) => name === wanted);
+  const [found, ...others] = exact.length > 0 ? exact : alike;
+  if (found && others.length === 0) return found;
+  if (found) {
+    const ids = [found, ...others].map(({ id }) => id).join(', ');
+    const hint = `Use the id of the one that is meant: ${ids}.`;
+    throw new RunaiError('access-rule', `several roles are named ${client.clean(wanted)}`, { hint });
+  }
+  const names = roles.map(({ name }) => name);
+  throw new RunaiError('access-rule', `no role is named ${client.clean(wanted)}`, {
+    hint: `Check the name of the role.${nearest(wanted, names, client.clean)}`,
+  });
+}
+
+/**
+ * Makes the access rules that are missing, and leaves all others alone. Returns how many were made.
+ * @throws RunaiError which says which rule could not be made, and why
+ */
+export async function grantAccess(client: Client, subject: Subject, permissions: Permission[]): Promise<number> {
+  if (permissions.length === 0) return 0;
+  const existing = await rulesOf(client, subject);
+  let made = 0;
+  for (const { text, ...permission } of permissions) {
+    const rule = { subjectId: subject.id, subjectType: subject.type, ...permission };
+    if (includes(existing, rule)) continue;
+    try {
+      made += (await makeRule(client, subject, rule)) ? 1 : 0;
+    } catch (error) {
+      throw inContext(
+        error,
+        `access rule "${text}" could not be made: `,
+        'Everything before this rule was done and published.',
+      );
+    }
+    // Another line may mean the same rule: by the role's name in another case, or by its id.
+    existing.push(rule);
   }
   return made;
 }
 
-// No conflict is reported for a second rule of the same content, so after a lost answer the list has the say.
-async function makeRule(client: Client, { subject, rule }: { subject: Subject; rule: AccessRule }): Promise<void> {
-  const call = { method: 'POST' as const, path, json: rule, once: true, read: readAccessRule };
-  const effort = newEffort();
-  for (;;) {
-    try {
-      client.valueOf(await client.send(call, effort), call);
-      return;
-    } catch (error) {
-      if (!(error instanceof LostAnswer)) throw error;
-      if (includes(await rulesOf(client, subject), rule)) return;
-    }
-  }
+/** Whether this run made the rule. A conflict means that it is there. */
+async function makeRule(client: Client, subject: Subject, rule: AccessRule): Promise<boolean> {
+  const { answer, others } = await client.find('accessRules', (path) => ({
+    method: 'POST',
+    path,
+    json: rule,
+    read: readAccessRule,
+    // No conflict is documented for a second rule of the same content, so after a lost answer the list has the say.
+    lookAgain: async () => ((await includesRule(client, subject, rule)) ? rule : undefined),
+  }));
+  if (answer.status === 409) return false;
+  client.valueOf(answer, others);
+  return true;
 }
 
-// `app` up to 2.24, where it is deprecated and still taken; `service-account` from there on.
-function subjectType(client: Client, { kind }: Subject): string {
-  if (kind === 'user') return 'user';
-  return client.generationOf('applications') === 'newer' ? 'service-account' : 'app';
+async function includesRule(client: Client, subject: Subject, rule: AccessRule): Promise<boolean> {
+  return includes(await rulesOf(client, subject), rule);
 }
 
 /** All rules of a subject; the filter is checked again here. */
-async function rulesOf(client: Client, subject: Subject): Promise<AccessRule[]> {
-  const kinds = subject.kind === 'user' ? ['user'] : ['app', 'service-account'];
+export async function rulesOf(client: Client, subject: Subject): Promise<AccessRule[]> {
+  const isUser = subject.type === 'user';
   const list = pages(async (offset) => {
     const query = `?subjectIds=${encodeURIComponent(subject.id)}&limit=${PAGE}&offset=${offset}`;
-    const page = await client.call({ method: 'GET', path: path + query, read: readAccessRules });
-    return { items: page.rules, last: offset + page.rules.length >= page.total };
+    const { value } = await client.ask('accessRules', (path) => ({
+      method: 'GET',
+      path: path + query,
+      read: readAccessRules,
+    }));
+    const end = offset + value.rows.length + value.odd.length;
+    return { items: value.rows, next: end > offset && end < value.total ? end : undefined };
   });
   const found = await collect(list);
   // Addresses are the same in any case, client ids are not.
-  const same = (id: string) => (subject.kind === 'user' ? foldCase(id) === foldCase(subject.id) : id === subject.id);
-  return found.filter((rule) => same(rule.subjectId) && kinds.includes(rule.subjectType));
+  const same = (id: string) => (isUser ? foldCase(id) === foldCase(subject.id) : id === subject.id);
+  return found.filter(({ subjectId, subjectType }) => same(subjectId) && isUser === (subjectType === 'user'));
 }
 
 function includes(rules: AccessRule[], wanted: AccessRule): boolean {
@@ -92,71 +144,31 @@ function includes(rules: AccessRule[], wanted: AccessRule): boolean {
   );
 }
 
-/** How many roles an error names. */
-const ROLES_SHOWN = 40;
-
-/** The roles of the tenant, asked for when the first name needs them. */
-class Roles {
-  readonly #client: Client;
-  #list: Promise<Role[]> | undefined;
-
-  constructor(client: Client) {
-    this.#client = client;
-  }
-
-  async idOf(role: string): Promise<number> {
-    if (/^\d{1,15}$/.test(role)) return Number(role);
-    const alike = (await this.all()).filter(({ name }) => foldCase(name) === foldCase(role));
-    const found = alike.find(({ name }) => name === role) ?? alike[0];
-    if (found && (alike.length === 1 || found.name === role)) return found.id;
-    if (found) throw new RunaiError('access-rule', `there are several roles of the name ${this.#client.clean(role)}`);
-    throw new RunaiError('access-rule', `there is no role of the name ${this.#client.clean(role)}`);
-  }
-
-  all(): Promise<Role[]> {
-    this.#list ??= listRoles(this.#client);
-    return this.#list;
-  }
-
-  /** A sentence with the names of all roles, as far as they can be had. */
-  async names(): Promise<string> {
-    const roles = await this.all().catch(() => []);
-    if (roles.length === 0) return '';
-    const more = roles.length > ROLES_SHOWN ? `, and ${roles.length - ROLES_SHOWN} more` : '';
-    const names = roles.slice(0, ROLES_SHOWN).map(({ name }) => this.#client.clean(name));
-    return ` Roles here: ${names.join(', ')}${more}.`;
-  }
+function listRoles(client: Client): Promise<Role[]> {
+  return collect(
+    pages(async (offset) => {
+      const { value } = await client.ask('roles', (path) => ({
+        method: 'GET',
+        // The first generation has no pages.
+        path: path.startsWith('/api/v1/') ? path : `${path}?limit=${PAGE}&offset=${offset}`,
+        read: readRoles,
+      }));
+      return { items: value.rows, next: value.next };
+    }),
+  );
 }
 
-async function listRoles(client: Client): Promise<Role[]> {
-  const call = { method: 'GET' as const, read: readRoles };
-  const list = pages(async (offset) => {
-    const answer = await client.onEndpoint('roles', ({ path: base, generation }) => {
-      const query = generation === 'newer' ? `?limit=${PAGE}&offset=${offset}` : '';
-      return { ...call, path: base + query };
-    });
-    const { roles, last } = client.valueOf(answer, { ...call, path: client.endpoint('roles') });
-    return { items: roles, last };
-  });
-  return collect(list);
-}
-
-async function ruleProblem(
-  error: unknown,
-  { rule, roles, clean }: { rule: WantedRule; roles: Roles; clean: (text: string) => string },
-): Promise<unknown> {
+/** Adds to an error which rule it is about. Only the server's own refusal of the content is about the rule itself. */
+function inContext(error: unknown, before: string, after: string): unknown {
   if (!(error instanceof RunaiError)) return error;
-  const name = `access rule "${clean(`${rule.role} @ ${rule.scopeType}:${rule.scopeId}`)}" could not be made: `;
-  // Only the server's own refusal, or a name that is not in the list, is about the rule.
-  const wrong =
-    error.code === 'access-rule' || (error.code === 'rejected' && [400, 404, 422].includes(error.status ?? 0));
-  const names = wrong ? await roles.names() : '';
-  const hint = wrong ? `Check the role and the scope's id.${names}` : (error.hint ?? '');
+  const isRule = error.code === 'rejected' && [400, 404, 422].includes(error.status ?? 0);
+  const hint = isRule ? 'Check the role and the scope.' : (error.hint ?? '');
   const says = error.operation ? `${error.operation} ${error.message}` : error.message;
-  return new RunaiError('access-rule', name + says, {
+  return new RunaiError(isRule ? 'access-rule' : error.code, before + says, {
     status: error.status,
     attempts: error.attempts,
+    warning: error.warning,
     cause: error,
-    hint: `${hint} Everything before this rule was done and published.`.trim(),
+    hint: `${hint} ${after}`.trim(),
   });
 }

@@ -1,24 +1,39 @@
-import { RunaiError } from './errors.ts';
+import {
+  type Fields,
+  integer,
+  isoTime,
+  list,
+  missing,
+  object,
+  optionalText,
+  secret,
+  text,
+  time,
+} from '../http/shapes.ts';
 
-/** One small check for each shape of answer. Each throws where a promised field is missing or of the wrong type. */
+/**
+ * One small check for each shape of answer. Each throws `unreadable` where a promised field is missing or of the wrong
+ * type, and masks the secrets that it takes out. Rows of a list that cannot be read are counted out, not thrown at.
+ */
 
-type Fields = Record<string, unknown>;
+type Mask = (secret: string) => void;
 
-export interface Tokens {
-  accessToken: string;
-  idToken: string | undefined;
-  refreshToken: string | undefined;
-  externalToken: string | undefined;
-  /** Seconds. */
-  expiresIn: number | undefined;
-}
-
-export interface Application {
+/** All times are milliseconds since the epoch, by the control plane's clock. */
+export interface ApplicationRow {
   id: string;
   name: string;
   clientId: string;
-  /** Milliseconds since the epoch. */
   createdAt: number | undefined;
+  /** When it last got a token. */
+  lastLogin: number | undefined;
+  enabled: boolean;
+}
+
+/** What a create answers: its secret must not be lost, whatever else cannot be read. */
+export interface CreatedApplication {
+  clientSecret: string;
+  id: string | undefined;
+  clientId: string | undefined;
 }
 
 export interface User {
@@ -26,12 +41,11 @@ export interface User {
   username: string;
   /** False for a user of single sign-on, who has no password here. */
   isLocal: boolean;
-  /** Milliseconds since the epoch. */
   createdAt: number | undefined;
 }
 
 export interface CreatedUser {
-  id: string;
+  id: string | undefined;
   /** The address as the server writes it, if it sent it. */
   username: string | undefined;
   /** As the server sent it. */
@@ -44,6 +58,14 @@ export interface Role {
   name: string;
 }
 
+/** A project, a department or a cluster. */
+export interface OrgUnit {
+  id: string;
+  name: string;
+  /** The cluster that it belongs to; undefined for a cluster. */
+  clusterId: string | undefined;
+}
+
 export interface AccessRule {
   subjectId: string;
   subjectType: string;
@@ -52,88 +74,113 @@ export interface AccessRule {
   scopeId: string;
 }
 
-/** Both generations: `accessToken` of `/api/v1/token`, `access_token` of `/api/v2/token`. */
-export function readTokens(json: unknown): Tokens {
-  const fields = object(json);
-  const [idToken, refreshToken, externalToken] = ['id', 'refresh', 'external'].map(
-    (kind) => optionalText(fields, `${kind}Token`) ?? optionalText(fields, `${kind}_token`),
-  );
-  const accessToken = optionalText(fields, 'accessToken') ?? optionalText(fields, 'access_token') ?? '';
-  // A header must be able to carry it.
-  if (!/^[\x21-\x7e]{1,65536}$/.test(accessToken)) throw missing('accessToken or access_token');
-  const expiresIn = [fields['expiresIn'], fields['expires_in']].find(isLifetime);
-  return { accessToken, idToken, refreshToken, externalToken, expiresIn };
+/** The rows of a list that can be read, and the others as they are. */
+export interface Rows<T> {
+  rows: T[];
+  odd: unknown[];
 }
 
-/** The answer to creating an application of the given name: `secret` of `/api/v1/apps`, `clientSecret` of `/api/v1/service-accounts`. */
+/** A list that says where the next page begins; undefined on the last one. */
+export interface PagedRows<T> extends Rows<T> {
+  next: number | undefined;
+}
+
+/** The answer to creating an application: `secret` of `/api/v1/apps`, `clientSecret` of `/api/v1/service-accounts`. */
 export function readCreatedApplication(
   json: unknown,
-  name: string,
-): { application: Application; clientSecret: string } {
-  return { application: readApplication({ ...object(json), name }), clientSecret: readClientSecret(json) };
+  { name, mask }: { name: string; mask: Mask },
+): CreatedApplication {
+  const clientSecret = readClientSecret(json, mask);
+  const fields = object(json);
+  return { clientSecret, id: optionalId(fields['id']), clientId: clientIdOf(fields, name) };
 }
 
 /** The answer to a secret reset, in both generations. */
-export function readClientSecret(json: unknown): string {
+export function readClientSecret(json: unknown, mask: Mask): string {
   const fields = object(json);
-  return optionalText(fields, 'clientSecret') ?? text(fields, 'secret', 'secret or clientSecret');
+  const value = secret(optionalText(fields, 'clientSecret') ?? optionalText(fields, 'secret'), mask);
+  if (value === undefined) throw missing('secret or clientSecret');
+  return value;
 }
 
-export function readApplications(json: unknown): Application[] {
-  return array(json).map(readApplication);
-}
-
-// clientId may be missing; then it equals the name (Run:ai 2.20 to 2.24, create application).
-function readApplication(json: unknown): Application {
-  const fields = object(json);
-  const name = label(fields, 'name');
-  const clientId = fields['clientId'] ? id(fields, 'clientId') : name;
-  return { id: id(fields), name, clientId, createdAt: time(fields) };
-}
-
-/** Both answers in use: `{id, username, tempPassword}`, and the `{id, email, createdAt}` of NVIDIA's guide. */
-export function readCreatedUser(json: unknown): CreatedUser {
-  const fields = object(json);
-  const createdAt = optionalText(fields, 'createdAt');
-  return {
-    id: id(fields),
-    username: optionalText(fields, 'username') ?? optionalText(fields, 'email'),
-    createdAt: createdAt && isoTime.test(createdAt) ? createdAt : undefined,
-    temporaryPassword: optionalText(fields, 'tempPassword'),
-  };
-}
-
-export function readTemporaryPassword(json: unknown): string {
-  return text(object(json), 'tempPassword');
-}
-
-export function readUsers(json: unknown): User[] {
-  return array(json).map((item) => {
-    const fields = object(item);
+export function readApplications(json: unknown): Rows<ApplicationRow> {
+  return readable(list(json), (fields) => {
+    const name = label(fields, 'name');
+    const clientId = clientIdOf(fields, name);
+    if (clientId === undefined) throw missing('clientId');
     return {
       id: id(fields),
-      username: label(fields, 'username'),
-      isLocal: fields['isLocal'] !== false,
-      createdAt: time(fields),
+      name,
+      clientId,
+      createdAt: time(fields, 'createdAt'),
+      lastLogin: time(fields, 'lastLogin'),
+      enabled: fields['enabled'] !== false,
     };
   });
 }
 
-/** A bare array up to 2.24; `{roles, next}` from there on, where `next` is missing on the last page. */
-export function readRoles(json: unknown): { roles: Role[]; last: boolean } {
-  if (Array.isArray(json)) return { roles: json.map(readRole), last: true };
-  const fields = object(json);
-  return { roles: array(fields['roles']).map(readRole), last: !Number.isInteger(fields['next']) };
+// clientId may be missing; then it equals the name (Run:ai 2.20 to 2.24, create application).
+function clientIdOf(fields: Fields, name: string): string | undefined {
+  return fields['clientId'] ? optionalId(fields['clientId']) : name;
 }
 
-function readRole(json: unknown): Role {
+/** Both answers in use: `{id, username, tempPassword}`, and the `{id, email, createdAt}` of NVIDIA's guide. */
+export function readCreatedUser(json: unknown, mask: Mask): CreatedUser {
   const fields = object(json);
-  return { id: integer(fields, 'id'), name: label(fields, 'name') };
+  const temporaryPassword = secret(optionalText(fields, 'tempPassword'), mask);
+  const createdAt = optionalText(fields, 'createdAt');
+  const user = {
+    id: optionalId(fields['id']),
+    username: optionalText(fields, 'username') ?? optionalText(fields, 'email'),
+    createdAt: createdAt && isoTime.test(createdAt) ? createdAt : undefined,
+    temporaryPassword,
+  };
+  // Without either, this is no answer to a create at all.
+  if (user.id === undefined && temporaryPassword === undefined) throw missing('id');
+  return user;
 }
 
-export function readAccessRules(json: unknown): { rules: AccessRule[]; total: number } {
+export function readTemporaryPassword(json: unknown, mask: Mask): string {
+  const value = secret(optionalText(object(json), 'tempPassword'), mask);
+  if (value === undefined) throw missing('tempPassword');
+  return value;
+}
+
+export function readUsers(json: unknown): Rows<User> {
+  return readable(list(json), (fields) => ({
+    id: id(fields),
+    username: label(fields, 'username'),
+    isLocal: fields['isLocal'] !== false,
+    createdAt: time(fields, 'createdAt'),
+  }));
+}
+
+/** A bare array up to 2.24; `{roles, next}` from there on. */
+export function readRoles(json: unknown): PagedRows<Role> {
+  return page(json, 'roles', (fields) => ({ id: int32(fields, 'id'), name: label(fields, 'name') }));
+}
+
+/** `{projects, next}` or `{departments, next}`. */
+export function readOrgUnits(json: unknown, kind: 'projects' | 'departments'): PagedRows<OrgUnit> {
+  return page(json, kind, (fields) => ({
+    id: scopeId(fields['id']),
+    name: label(fields, 'name'),
+    clusterId: optionalText(fields, 'clusterId'),
+  }));
+}
+
+/** A bare array; one description of the API says `{clusters}`. */
+export function readClusters(json: unknown): Rows<OrgUnit> {
+  return page(json, 'clusters', (fields) => ({
+    id: scopeId(fields['uuid']),
+    name: label(fields, 'name'),
+    clusterId: undefined,
+  }));
+}
+
+export function readAccessRules(json: unknown): Rows<AccessRule> & { total: number } {
   const fields = object(json);
-  return { rules: array(fields['accessRules']).map(readAccessRule), total: integer(fields, 'totalRecords') };
+  return { ...readable(list(fields['accessRules']), readAccessRule), total: integer(fields, 'totalRecords') };
 }
 
 export function readAccessRule(json: unknown): AccessRule {
@@ -143,41 +190,23 @@ export function readAccessRule(json: unknown): AccessRule {
   return { subjectId, subjectType, roleId: integer(fields, 'roleId'), scopeType, scopeId };
 }
 
-/** The answer of GitHub's token service. */
-export function readIdToken(json: unknown, mask: (secret: string) => void): string {
-  const token = text(object(json), 'value');
-  mask(token);
-  return token;
+function page<T>(json: unknown, name: string, read: (fields: Fields) => T): PagedRows<T> {
+  if (Array.isArray(json)) return { ...readable(json, read), next: undefined };
+  const fields = object(json);
+  const { next } = fields;
+  return { ...readable(list(fields[name]), read), next: Number.isInteger(next) ? (next as number) : undefined };
 }
 
-/**
- * What a server says about a failure, as `: "message (details)"`, or nothing where it says nothing usable: `message`
- * and `details` of Run:ai, `error` and `error_description` of OAuth 2 (RFC 6749, 5.2).
- */
-export function serverText(json: unknown, clean: (text: string) => string): string {
-  if (typeof json !== 'object' || json === null) return '';
-  const fields = json as Fields;
-  const said = ['message', 'details', 'error', 'error_description']
-    .map((name) => fields[name])
-    .filter((value): value is string => typeof value === 'string' && value.trim() !== '')
-    .map(clean);
-  return said.length === 0 ? '' : `: "${said.join('; ')}"`;
-}
-
-function object(json: unknown): Fields {
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Fields;
-  throw missing('an object');
-}
-
-function array(json: unknown): unknown[] {
-  if (Array.isArray(json)) return json;
-  throw missing('a list');
-}
-
-function text(fields: Fields, name: string, label = name): string {
-  const value = fields[name];
-  if (typeof value === 'string' && value !== '') return value;
-  throw missing(label);
+function readable<T>(items: unknown[], read: (fields: Fields) => T): Rows<T> {
+  const result: Rows<T> = { rows: [], odd: [] };
+  for (const item of items) {
+    try {
+      result.rows.push(read(object(item)));
+    } catch {
+      result.odd.push(item);
+    }
+  }
+  return result;
 }
 
 /** A name that people read. */
@@ -187,37 +216,27 @@ function label(fields: Fields, name: string): string {
   throw missing(name);
 }
 
-function optionalText(fields: Fields, name: string): string | undefined {
-  const value = fields[name];
-  return typeof value === 'string' && value !== '' ? value : undefined;
-}
-
-function integer(fields: Fields, name: string): number {
-  const value = fields[name];
-  if (Number.isSafeInteger(value)) return value as number;
+function int32(fields: Fields, name: string): number {
+  const value = integer(fields, name);
+  if (value === (value | 0)) return value;
   throw missing(name);
-}
-
-function isLifetime(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) > 0 && (value as number) < 1e9;
-}
-
-// RFC 3339, with a zone: a time without one would be read by the clock of this machine.
-const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
-
-function time(fields: Fields): number | undefined {
-  const text = optionalText(fields, 'createdAt') ?? '';
-  const value = isoTime.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(value) ? undefined : value;
 }
 
 /** An id becomes an output and part of a path: it must be one word, and no step to another folder. */
-function id(fields: Fields, name = 'id'): string {
-  const value = text(fields, name);
-  if (/^[\x21-\x7e]{1,255}$/.test(value) && !/^\.\.?$/.test(value)) return value;
-  throw missing(name);
+function optionalId(value: unknown): string | undefined {
+  const fits = typeof value === 'string' && /^[\x21-\x7e]{1,255}$/.test(value) && !/^\.\.?$/.test(value);
+  return fits ? value : undefined;
 }
 
-function missing(what: string): RunaiError {
-  return new RunaiError('unreadable', `JSON without ${what}`);
+function id(fields: Fields): string {
+  const value = optionalId(fields['id']);
+  if (value === undefined) throw missing('id');
+  return value;
+}
+
+// Documented as a string, but a number means the same.
+function scopeId(value: unknown): string {
+  const found = optionalId(typeof value === 'number' ? String(value) : value);
+  if (found === undefined) throw missing('id');
+  return found;
 }

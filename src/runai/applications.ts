@@ -1,15 +1,30 @@
-import { type Application, readApplications, readClientSecret, readCreatedApplication } from './answers.ts';
+import { RunaiError } from '../errors.ts';
+import {
+  type ApplicationRow,
+  type CreatedApplication,
+  type Rows,
+  readApplications,
+  readClientSecret,
+  readCreatedApplication,
+} from './answers.ts';
 import type { Client } from './client.ts';
-import { createOnce, type IfExists, mayBeReset, warnIfLost } from './create.ts';
-import { RunaiError } from './errors.ts';
-import { newEffort } from './http.ts';
+import { createOnce, type IfExists, type Issued, mayBeReset, mayExist } from './create.ts';
+import { requestToken } from './tokens.ts';
 
-export type { Application } from './answers.ts';
+export interface Application extends ApplicationRow {
+  /** The path of the endpoint that it was found at. */
+  endpoint: string;
+}
 
-export interface IssuedApplication {
-  application: Application;
+export interface IssuedApplication extends Issued {
+  name: string;
+  /** As far as the answer to a create could be read. */
+  id: string | undefined;
+  clientId: string | undefined;
+  endpoint: string;
   /** Undefined where an existing application was left alone. */
   clientSecret: string | undefined;
+  enabled: boolean;
 }
 
 /** An application by its name, or by its id. */
@@ -24,63 +39,168 @@ export function createApplication(
   client: Client,
   { name, ifExists }: { name: string; ifExists: IfExists },
 ): Promise<IssuedApplication & { created: boolean }> {
-  const read = (json: unknown): IssuedApplication => readCreatedApplication(json, name);
-  const call = { method: 'POST' as const, json: { name }, read };
+  const callTo = (path: string) => ({
+    method: 'POST' as const,
+    path,
+    json: { name },
+    read: (json: unknown) => issuedBy(readCreatedApplication(json, { name, mask: client.mask }), { name, path }),
+    ifLost: mayExist,
+    whenCancelled: 'finish' as const,
+  });
   return createOnce<Application, IssuedApplication>(client, {
     ifExists,
-    create: (effort) => client.onEndpoint('applications', ({ path }) => ({ ...call, path }), effort),
+    create: () => client.find('applications', callTo),
     find: () => findApplication(client, { name }),
-    renew: (application) => withNewSecret(client, application),
-    keep: (application) => ({ application, clientSecret: undefined }),
-    problem: (answer) => client.problem(answer, { ...call, path: client.endpoint('applications') }),
+    renew: (application) => resetSecret(client, application),
+    keep: (application) => ({ ...known(application), clientSecret: undefined, flaw: undefined }),
   });
 }
 
-/** The list has no filter and no pages: all applications of the tenant come at once (Run:ai 2.20 to 3.0). */
-export async function findApplication(client: Client, key: ApplicationKey): Promise<Application | undefined> {
-  const call = { method: 'GET' as const, read: readApplications };
-  const answer = await client.onEndpoint('applications', ({ path }) => ({ ...call, path }));
-  const applications = client.valueOf(answer, { ...call, path: client.endpoint('applications') });
-  return applications.find((application) => ('id' in key ? application.id === key.id : application.name === key.name));
+function issuedBy(
+  { clientSecret, id, clientId }: CreatedApplication,
+  { name, path }: { name: string; path: string },
+): IssuedApplication {
+  const isComplete = id !== undefined && clientId !== undefined;
+  return { name, id, clientId, endpoint: path, clientSecret, enabled: true, flaw: isComplete ? undefined : oddAnswer };
+}
+
+const oddAnswer = new RunaiError('unreadable', 'the control plane created the application, but sent no usable id', {
+  hint: 'The client secret was published and is valid. Look the application up in the control plane before you run this again.',
+});
+
+/** All applications of the tenant: the list has no filter and no pages (Run:ai 2.20 to 3.0). */
+export async function listApplications(client: Client): Promise<Rows<Application>> {
+  const { value, path } = await client.ask('applications', (endpoint) => ({
+    method: 'GET',
+    path: endpoint,
+    read: readApplications,
+  }));
+  if (value.odd.length > 0) client.log.debug(() => `Passed over ${value.odd.length} applications that cannot be read`);
+  return { rows: value.rows.map((row) => ({ ...row, endpoint: path })), odd: value.odd };
 }
 
 /**
- * Gives an existing application a new client secret; the old one stops working at once.
- * @throws RunaiError `not-found`
+ * The application with exactly this name or id.
+ * @throws RunaiError `conflict` for several of one name; `unreadable` where the one that is meant cannot be read
  */
-export async function rotateApplication(client: Client, key: ApplicationKey): Promise<IssuedApplication> {
+export async function findApplication(client: Client, key: ApplicationKey): Promise<Application | undefined> {
+  const { rows, odd } = await listApplications(client);
+  const isMeant = (row: { id?: unknown; name?: unknown } | null) =>
+    'id' in key ? row?.id === key.id : row?.name === key.name;
+  const [found, ...others] = rows.filter(isMeant);
+  if (!found && odd.some((row) => isMeant(row as object | null))) {
+    throw new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
+      hint: 'Check that its id and its client id are set in the control plane.',
+    });
+  }
+  if (found && others.length > 0) {
+    const ids = [found, ...others].map(({ id }) => client.clean(id)).join(', ');
+    throw new RunaiError('conflict', `${client.baseUrl} has several applications named ${client.clean(found.name)}`, {
+      hint: `Their ids are ${ids}: use app-id to say which one is meant.`,
+    });
+  }
+  return found;
+}
+
+/** Like `findApplication`. @throws RunaiError `not-found` where there is none */
+export async function getApplication(client: Client, key: ApplicationKey): Promise<Application> {
   const application = await findApplication(client, key);
-  if (!application) throw notFound(client, key);
-  return withNewSecret(client, application);
-}
-
-// A reset whose answer was lost is sent again: the last secret is the valid one.
-async function withNewSecret(client: Client, application: Application): Promise<IssuedApplication> {
-  const path = `${client.endpoint('applications')}/${encodeURIComponent(application.id)}/secret`;
-  const effort = newEffort();
-  const reset = () => client.call({ method: 'POST', path, read: readClientSecret }, effort);
-  return { application, clientSecret: await warnIfLost(effort, mayBeReset, reset) };
-}
-
-/** Deletes an application. Returns it, and whether this run deleted it; undefined where there was none. */
-export async function deleteApplication(
-  client: Client,
-  key: ApplicationKey,
-): Promise<{ application: Application; deleted: boolean } | undefined> {
-  const application = await findApplication(client, key);
-  if (!application) return undefined;
-  const path = `${client.endpoint('applications')}/${encodeURIComponent(application.id)}`;
-  const effort = newEffort();
-  const answer = await client.send({ method: 'DELETE', path }, effort);
-  if (answer.status >= 200 && answer.status < 300) return { application, deleted: true };
-  // Gone after a lost answer: that was us. Gone without one: somebody was faster.
-  if (answer.status === 404) return { application, deleted: effort.lost.length > 0 };
-  throw client.problem(answer, { method: 'DELETE', path });
-}
-
-function notFound(client: Client, key: ApplicationKey): RunaiError {
+  if (application) return application;
   const which = 'id' in key ? `id ${client.clean(key.id)}` : `name ${key.name}`;
-  return new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, {
-    hint: 'Check app-name or app-id, and that url is the right tenant; make an application with mode: create-app.',
+  throw new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, {
+    hint: 'Check app-name or app-id, and that url is the right tenant. To make an application, use mode: create-app.',
   });
+}
+
+/** How long after a lost answer a reset may still be carried out, in milliseconds. */
+const LATE = 5_000;
+
+/**
+ * Gives an existing application a new client secret; the old one stops working at once. A reset whose answer was lost is
+ * sent again. Since the lost one may be carried out late, the last secret is tried some seconds later, and made anew
+ * where it is refused.
+ * @throws RunaiError `rejected` for the application that this run signs in with
+ */
+export async function resetSecret(client: Client, application: Application): Promise<IssuedApplication> {
+  if (application.clientId === client.callerId) throw ownApplication(application.name);
+  const issued = (clientSecret: string, flaw?: RunaiError) => ({ ...known(application), clientSecret, flaw });
+  let { clientSecret, isSafe } = await sendReset(client, application);
+  while (!isSafe) {
+    try {
+      if (!(await client.wait(LATE))) return issued(clientSecret, untried);
+      isSafe = application.enabled && (await isAccepted(client, application, clientSecret));
+      if (isSafe) break;
+      ({ clientSecret, isSafe } = await sendReset(client, application));
+    } catch (error) {
+      if (error instanceof RunaiError) return issued(clientSecret, error.warn(mayBeReset));
+      throw error;
+    }
+  }
+  return issued(clientSecret);
+}
+
+async function sendReset(
+  client: Client,
+  { endpoint, id }: Application,
+): Promise<{ clientSecret: string; isSafe: boolean }> {
+  const answer = await client.send({
+    method: 'POST',
+    path: `${endpoint}/${encodeURIComponent(id)}/secret`,
+    read: (json) => readClientSecret(json, client.mask),
+    ifLost: mayBeReset,
+    whenCancelled: 'finish',
+  });
+  const clientSecret = client.valueOf(answer);
+  return { clientSecret, isSafe: answer.lost.length === 0 };
+}
+
+/** Whether the control plane gives a token for this secret. */
+async function isAccepted(client: Client, { clientId }: Application, clientSecret: string): Promise<boolean> {
+  try {
+    await requestToken(client, { type: 'client_credentials', clientId, clientSecret });
+    return true;
+  } catch (error) {
+    if (error instanceof RunaiError && error.code === 'credentials') return false;
+    throw error;
+  }
+}
+
+const untried = new RunaiError('unverified', 'the new client secret could not be tried in time', {
+  warning:
+    'The answer to an earlier reset was lost. If that reset is carried out late, the client secret that was published stops working.',
+  hint: 'Raise timeout-seconds, and run this again.',
+});
+
+function ownApplication(name: string): RunaiError {
+  return new RunaiError('rejected', `the application ${name} is the one that this step signs in with`, {
+    hint: 'Nothing was changed. A new secret would lock this job out if it were lost: sign in with another application to rotate this one.',
+  });
+}
+
+/** How often the list is read again, and how long apart in milliseconds, where it still holds a deleted application. */
+const LOOKS = 3;
+const LOOK_PAUSE = 1_000;
+
+/**
+ * Deletes an application. Believed only when the list no longer holds it: a 404 alone may be a gateway's.
+ * @returns whether this run deleted it
+ */
+export async function deleteApplication(client: Client, application: Application): Promise<boolean> {
+  const { endpoint, id } = application;
+  const path = `${endpoint}/${encodeURIComponent(id)}`;
+  const answer = await client.send({ method: 'DELETE', path, ifLost: 'An attempt may have deleted it anyway.' });
+  const isDone = answer.status >= 200 && answer.status < 300;
+  if (!isDone && answer.status !== 404) throw client.refusal(answer);
+  for (let look = 1; ; look++) {
+    if (!(await findApplication(client, { id }))) return isDone || answer.lost.length > 0;
+    if (look === LOOKS || !isDone || !(await client.wait(LOOK_PAUSE))) break;
+  }
+  throw client.refusal(answer).with({
+    code: 'unreadable',
+    hint: 'The application is still in the list, so it was not deleted. Something in front of the control plane may have answered in its place.',
+  });
+}
+
+function known({ id, name, clientId, endpoint, enabled }: Application) {
+  return { id, name, clientId, endpoint, enabled };
 }

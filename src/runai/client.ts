@@ -1,30 +1,33 @@
-import { RunaiError } from './errors.ts';
-import type { Answer, Call } from './exchange.ts';
-import { type Effort, type Log, newEffort, operationOf, type Transport } from './http.ts';
-import { unreadableHint } from './problems.ts';
-import { inItsOwnWords, meaningOf } from './statuses.ts';
+import { RunaiError } from '../errors.ts';
+import type { Span } from '../http/clock.ts';
+import type { Answer, Call } from '../http/exchange.ts';
+import type { Log, Transport } from '../http/transport.ts';
+import { isBlocked, refusalOf } from './refusals.ts';
+import { controlPlane } from './service.ts';
 
-/** The endpoints that exist in two generations (Run:ai 2.20 to 3.0). */
+/** Every endpoint, with the paths of its generations, the oldest first (Run:ai 2.20 to 3.0). */
 const endpoints = {
-  token: { older: '/api/v1/token', newer: '/api/v2/token' },
-  applications: { older: '/api/v1/apps', newer: '/api/v1/service-accounts' },
-  roles: { older: '/api/v1/authorization/roles', newer: '/api/v2/authorization/roles' },
+  token: ['/api/v1/token', '/api/v2/token'],
+  applications: ['/api/v1/apps', '/api/v1/service-accounts'],
+  users: ['/api/v1/users'],
+  roles: ['/api/v1/authorization/roles', '/api/v2/authorization/roles'],
+  accessRules: ['/api/v1/authorization/access-rules'],
+  projects: ['/api/v1/org-unit/projects'],
+  departments: ['/api/v1/org-unit/departments'],
+  clusters: ['/api/v1/clusters'],
 } as const;
 
-export type Family = keyof typeof endpoints;
-export type Generation = 'older' | 'newer';
-const generations = ['older', 'newer'] as const;
-
-export interface Endpoint {
-  path: string;
-  generation: Generation;
-}
+export type Endpoint = keyof typeof endpoints;
 
 export interface ClientOptions {
   /** The control plane's URL, without a slash at its end. */
   baseUrl: string;
   transport: Transport;
   log: Log;
+  /** Who signs in, in words, such as `the application ci-runner`. */
+  caller: string;
+  /** The client id that signs in, if it is an application's. */
+  callerId: string | undefined;
   /** Masks a secret, before anything else is done with it. */
   mask: (secret: string) => void;
   /** Makes a server's text fit to be logged. */
@@ -32,30 +35,48 @@ export interface ClientOptions {
   now: () => number;
 }
 
-/** A call to a path below the base URL; the bearer token is added to it. */
-export interface ApiCall<T> extends Omit<Call<T>, 'url' | 'body' | 'headers'> {
+/** A call to a path below the base URL. The bearer token is added to it. */
+export interface ApiCall<T> extends Omit<Call<T>, 'service' | 'url' | 'body' | 'headers'> {
   path: string;
   json?: unknown;
   form?: URLSearchParams;
+  /** A grant, which is made without a token. */
+  anonymous?: boolean;
+}
+
+/** The answer of an endpoint that exists in several generations. */
+export interface Found<T> {
+  answer: Answer<T>;
+  /** The path of the generation that answered. */
+  path: string;
+  /** The answers of other generations that refused the request as well. */
+  others: Answer<T>[];
 }
 
 const absentStatuses = new Set([404, 405, 410, 501]);
-/** A page instead of an answer may be a passing fault: then all paths are tried again, but not for ever. */
+/** A page instead of an answer may be a passing fault: then all paths are tried again, up to this many times. */
 const ROUNDS = 3;
 
 /** The connection to one control plane: knows its URL, the bearer token, and which endpoints are there. */
 export class Client {
   readonly baseUrl: string;
+  readonly caller: string;
+  readonly callerId: string | undefined;
   readonly mask: (secret: string) => void;
   readonly clean: (text: string) => string;
   readonly log: Log;
   readonly now: () => number;
   readonly #transport: Transport;
-  readonly #found = new Map<Family, Generation>();
+  /** The path of each endpoint that has answered before. */
+  readonly #known = new Map<Endpoint, string>();
   #bearer: string | undefined;
+  #renew: (() => Promise<string>) | undefined;
+  #renewal: Promise<void> | undefined;
 
-  constructor({ baseUrl, transport, log, mask, clean, now }: ClientOptions) {
+  constructor({ baseUrl, transport, log, caller, callerId, mask, clean, now }: ClientOptions) {
     this.baseUrl = baseUrl;
+    this.caller = caller;
+    this.callerId = callerId;
     this.mask = mask;
     this.clean = clean;
     this.log = log;
@@ -63,105 +84,136 @@ export class Client {
     this.#transport = transport;
   }
 
-  /** Uses `token` in all calls from now on. */
-  authorize(token: string): void {
+  /**
+   * Uses `token` in all calls from now on.
+   * @param renew signs in anew, for a run that outlives its token; used once
+   */
+  authorize(token: string, renew?: () => Promise<string>): void {
     this.#bearer = token;
+    this.#renew = renew;
   }
 
-  /** Which generation of an endpoint this control plane has, once it was called. */
-  generationOf(family: Family): Generation | undefined {
-    return this.#found.get(family);
-  }
-
-  /** The endpoint of a family that was called before. */
-  endpoint(family: Family): string {
-    return endpoints[family][this.#found.get(family) ?? 'older'];
-  }
-
-  serverTime(ours: number): { earliest: number; latest: number } | undefined {
+  /** What the control plane's clock can have shown at a moment of ours; undefined if it sent no `Date`. */
+  serverTime(ours: number): Span | undefined {
     return this.#transport.serverTime(this.baseUrl, ours);
   }
 
-  /** Sends one call and returns its answer, whatever the status. */
-  send<T>(call: ApiCall<T>, effort?: Effort): Promise<Answer<T>> {
-    const { path, json, form, ...rest } = call;
-    const authorization = this.#bearer === undefined ? {} : { authorization: `Bearer ${this.#bearer}` };
-    const content = encode({ json, form });
-    const headers = { ...authorization, ...content.headers };
-    return this.#transport.send({ ...rest, ...content, url: this.baseUrl + path, headers }, effort);
+  /** When something happened by our clock; undefined if the control plane sent no `Date`. */
+  ourTime(theirs: Span): Span | undefined {
+    return this.#transport.ourTime(this.baseUrl, theirs);
   }
 
-  /** Sends a call that is not about the control plane's API, to an absolute URL. */
-  sendElsewhere<T>(call: Call<T>): Promise<Answer<T>> {
-    return this.#transport.send(call);
+  /** Milliseconds until the run's deadline. */
+  get remaining(): number {
+    return this.#transport.remaining;
+  }
+
+  /** Waits, unless that would go past the deadline. Returns whether there was time. */
+  wait(ms: number): Promise<boolean> {
+    return this.#transport.wait(ms);
+  }
+
+  /** Sends one call and returns its answer, whatever the status. A token that was rejected is renewed, once. */
+  async send<T>(call: ApiCall<T>): Promise<Answer<T>> {
+    const answer = await this.#sendOnce(call);
+    if (answer.status !== 401 || isBlocked(answer) || call.anonymous || !this.#renew) return answer;
+    this.#renewal ??= this.#renewToken(this.#renew);
+    await this.#renewal;
+    const second = await this.#sendOnce(call);
+    return { ...second, lost: [...answer.lost, ...second.lost] };
+  }
+
+  async #renewToken(renew: () => Promise<string>): Promise<void> {
+    this.log.info('The access token is no longer accepted: signing in again');
+    this.#bearer = await renew();
+  }
+
+  #sendOnce<T>(call: ApiCall<T>): Promise<Answer<T>> {
+    const { path, json, form, anonymous, ...rest } = call;
+    const bearer = anonymous ? undefined : this.#bearer;
+    const content = encode({ json, form });
+    const headers = { ...(bearer && { authorization: `Bearer ${bearer}` }), ...content.headers };
+    return this.#transport.send({ ...rest, ...content, service: controlPlane, url: this.baseUrl + path, headers });
   }
 
   /** Sends one call and returns what was read from its answer; anything but a usable 2xx answer is an error. */
-  async call<T>(call: ApiCall<T>, effort?: Effort): Promise<T> {
-    return this.valueOf(await this.send(call, effort), call);
+  async call<T>(call: ApiCall<T>): Promise<T> {
+    return this.valueOf(await this.send(call));
   }
 
-  /** What was read from an answer. @throws RunaiError for any other status, or for a page instead of an answer */
-  valueOf<T>(answer: Answer<T>, call: { method: string; path: string }): T {
+  /** What was read from an answer. @throws RunaiError for any other status */
+  valueOf<T>(answer: Answer<T>, others: Answer<T>[] = []): T {
     if (answer.body.kind === 'read') return answer.body.value;
-    throw this.problem(answer, call);
+    throw this.refusal(answer, others);
+  }
+
+  /** What an answer that is not a success means. */
+  refusal<T>(answer: Answer<T>, others: Answer<T>[] = []): RunaiError {
+    return refusalOf(answer, { caller: this.caller, clean: this.clean }, others);
+  }
+
+  /** Like `call`, to whichever generation of an endpoint is there. */
+  async ask<T>(endpoint: Endpoint, callTo: (path: string) => ApiCall<T>): Promise<{ value: T; path: string }> {
+    const { answer, path, others } = await this.find(endpoint, callTo);
+    return { value: this.valueOf(answer, others), path };
   }
 
   /**
-   * Sends a call to whichever generation of an endpoint is there: the older one first, unless this run has met a newer
-   * one already. One that answers 404, 405, 410 or 501, or a page instead of JSON, is not there.
+   * Sends a call to whichever generation of an endpoint is there: the oldest first, unless this run has met a newer
+   * one already. One that answers 404, 405, 410 or 501, or a page instead of JSON, is not there; one that answers 403 may
+   * be closed to this caller, and the next is tried. Any other answer is the answer.
    */
-  async onEndpoint<T>(
-    family: Family,
-    callTo: (endpoint: Endpoint) => ApiCall<T>,
-    effort: Effort = newEffort(),
-  ): Promise<Answer<T>> {
-    const known = this.#found.get(family);
-    const order = known ? [known] : this.#isNewer() ? generations.toReversed() : generations;
-    let answer: Answer<T> | undefined;
-    let page: Answer<T> | undefined;
+  async find<T>(endpoint: Endpoint, callTo: (path: string) => ApiCall<T>): Promise<Found<T>> {
+    const tries: { path: string; answer: Answer<T> }[] = [];
+    const done = (found: Found<T>) => {
+      this.#known.set(endpoint, found.path);
+      const lost = tries.flatMap(({ answer }) => answer.lost);
+      return { ...found, answer: { ...found.answer, lost } };
+    };
     for (let round = 1; round <= ROUNDS; round++) {
-      for (const generation of order) {
-        const path = endpoints[family][generation];
-        effort.attempts = 0;
-        answer = await this.send({ ...callTo({ path, generation }), probe: true }, effort);
-        if (!isAbsent(answer)) {
-          this.#found.set(family, generation);
-          return answer;
-        }
-        if (isPage(answer)) page = answer;
+      for (const path of this.#order(endpoint)) {
+        const answer = await this.#try({ ...callTo(path), probe: true }, tries);
+        tries.push({ path, answer });
+        if (!isAbsent(answer) && answer.status !== 403) return done({ answer, path, others: [] });
       }
-      if (!page) break;
+      const [first, ...others] = tries.filter(({ answer }) => answer.status === 403);
+      if (first) return done({ ...first, others: others.map(({ answer }) => answer) });
+      if (!tries.some(({ answer }) => isPage(answer))) break;
     }
-    // A page stands for something in between, which is more than an endpoint that is missing says.
-    const paths = order.map((generation) => endpoints[family][generation]);
-    throw this.#nothingThere(paths, page ?? (answer as Answer<T>));
+    const page = tries.find(({ answer }) => isPage(answer)) ?? tries.at(-1);
+    throw this.#nothingThere(this.#order(endpoint), (page as { answer: Answer<T> }).answer);
   }
 
-  #isNewer(): boolean {
-    return [...this.#found.values()].includes('newer');
+  // What earlier attempts on other paths may have done is said here, too.
+  async #try<T>(call: ApiCall<T>, tries: { answer: Answer<T> }[]): Promise<Answer<T>> {
+    try {
+      return await this.send(call);
+    } catch (error) {
+      const lost = tries.some(({ answer }) => answer.lost.length > 0);
+      throw lost && call.ifLost && error instanceof RunaiError ? error.warn(call.ifLost) : error;
+    }
   }
 
-  #nothingThere<T>(paths: string[], answer: Answer<T>): RunaiError {
+  #order(endpoint: Endpoint): readonly string[] {
+    const known = this.#known.get(endpoint);
+    if (known) return [known];
+    const paths = endpoints[endpoint];
+    const isNewer = [...this.#known].some(([other, path]) => path !== endpoints[other][0]);
+    return isNewer ? paths.toReversed() : paths;
+  }
+
+  #nothingThere<T>(paths: readonly string[], answer: Answer<T>): RunaiError {
     const { status } = answer;
     if (isPage(answer)) {
       const message = `${this.baseUrl} answered ${status} with a web page on ${paths.join(' and ')}`;
-      return new RunaiError('unreadable', message, { status, hint: unreadableHint });
+      return new RunaiError('unreadable', message, { status, hint: controlPlane.advice.unreadable });
     }
     const missing = paths.length > 1 ? `neither ${paths.join(' nor ')}` : `no ${paths[0]}`;
     const hint =
       this.#bearer === undefined
-        ? 'Either url is not the address of a Run:ai control plane, its path included, or its version is older than 2.20.'
-        : 'Something in front of the control plane may not let this path through, or its version is one that this action does not know.';
+        ? 'Either url is not the address of a Run:ai control plane (check its path, too), or its version is older than 2.20.'
+        : 'Something in front of the control plane may not let this path through, or this action does not know its version.';
     return new RunaiError('not-run-ai', `${this.baseUrl} has ${missing} (${status})`, { status, hint });
-  }
-
-  /** What an answer that cannot be used means, in words. */
-  problem<T>(answer: Answer<T>, { method, path }: { method: string; path: string }): RunaiError {
-    const { status, attempts } = answer;
-    const operation = operationOf({ method, url: this.baseUrl + path }, this.clean);
-    const { code, hint } = meaningOf(status, { method, path });
-    return new RunaiError(code, inItsOwnWords(answer, this.clean), { operation, status, attempts, hint });
   }
 }
 

@@ -1,83 +1,101 @@
-import type { Client } from './client.ts';
-import { RunaiError } from './errors.ts';
-import type { Answer } from './exchange.ts';
-import { type Effort, newEffort } from './http.ts';
+import { RunaiError } from '../errors.ts';
+import type { LostAttempt } from '../http/exchange.ts';
+import type { Client, Found } from './client.ts';
 
 /** What to do when the thing to create exists already. */
 export type IfExists = 'fail' | 'skip' | 'rotate';
 
-export interface CreateSteps<Existing, Issued> {
+/** What a step got from the control plane. A secret in it is published even where there is a `flaw`. */
+export interface Issued {
+  /** Why the step must fail after that was published. */
+  flaw: RunaiError | undefined;
+}
+
+export interface CreateSteps<Existing, Made extends Issued> {
   ifExists: IfExists;
-  create(effort: Effort): Promise<Answer<Issued>>;
+  create(): Promise<Found<Made>>;
   /** Looks the existing thing up by its exact name. */
   find(): Promise<Existing | undefined>;
   /** Gives the existing thing a new secret. */
-  renew(existing: Existing): Promise<Issued>;
+  renew(existing: Existing): Promise<Made>;
   /** What is known of the existing thing without touching it. */
-  keep(existing: Existing): Issued;
-  /** What an answer other than success means. */
-  problem(answer: Answer<Issued>): RunaiError;
+  keep(existing: Existing): Made;
 }
 
 /**
  * Creates something once. A conflict that follows a lost answer is this run's own work when the existing thing was made,
  * by the server's own clock, at a time when the lost attempt can have made it: then it gets a new secret, since the
- * first one is lost. Any other conflict points at somebody else's work, and goes by `ifExists`.
+ * first one is lost. Where that can neither be proved nor ruled out, only `rotate` goes on. Any other conflict points at
+ * somebody else's work, and goes by `ifExists`.
  */
-export async function createOnce<Existing extends { createdAt: number | undefined }, Issued>(
+export async function createOnce<Existing extends { createdAt: number | undefined }, Made extends Issued>(
   client: Client,
-  { ifExists, create, find, renew, keep, problem }: CreateSteps<Existing, Issued>,
-): Promise<Issued & { created: boolean }> {
-  const effort = newEffort();
-  return warnIfLost(effort, mayExist, async () => {
-    const answer = await create(effort);
-    if (answer.body.kind === 'read') return { ...answer.body.value, created: true };
-    if (answer.status !== 409) throw problem(answer);
-    const conflict = problem(answer).with({ code: 'conflict', hint: chooseAnother });
-    if (ifExists === 'fail' && effort.lost.length === 0) throw conflict;
-    const existing = await find();
-    if (!existing) throw conflict.with({ hint: outOfSight });
-    if (isOurs(client, { existing, effort })) return { ...(await renew(existing)), created: true };
-    // It is somebody else's, so no attempt of ours has made anything.
-    effort.lost = [];
-    if (ifExists === 'fail') throw conflict;
-    return { ...(ifExists === 'rotate' ? await renew(existing) : keep(existing)), created: false };
-  });
+  { ifExists, create, find, renew, keep }: CreateSteps<Existing, Made>,
+): Promise<Made & { created: boolean }> {
+  const { answer, others } = await create();
+  if (answer.body.kind === 'read') return { ...answer.body.value, created: true };
+  const { lost } = answer;
+  const refusal = client.refusal(answer, others);
+  if (answer.status !== 409) throw lost.length > 0 ? refusal.warn(mayExist) : refusal;
+  const conflict = refusal.with({ code: 'conflict', hint: chooseAnother });
+  if (ifExists === 'fail' && lost.length === 0) throw conflict;
+  const existing = await warnOnFailure(lost, find);
+  if (!existing) throw withWarning(lost, conflict.with({ hint: outOfSight }));
+  const maker = lost.length === 0 ? 'somebody else' : makerOf(client, existing, lost);
+  if (maker === 'this run') return { ...(await renew(existing)), created: true };
+  if (maker === 'unknown' && ifExists !== 'rotate') throw conflict.with({ warning: mayBeOurs, hint: rotateIt });
+  if (ifExists === 'fail') throw conflict;
+  return { ...(ifExists === 'rotate' ? await renew(existing) : keep(existing)), created: false };
 }
 
 const chooseAnother =
   'It exists already: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.';
 const outOfSight =
   'It exists already, but is not in the list that these credentials can see: another tenant or scope may hold it, or it is being deleted.';
+const mayBeOurs =
+  'An earlier attempt of this run may have created it, and then its secret is lost; the times that the servers give do not tell.';
+const rotateIt = 'If nobody else uses it, run this again with if-exists: rotate to get a secret that works.';
 
-const mayExist =
-  'An attempt may have created it all the same: run this again with if-exists: rotate to get a secret that works.';
+/** What to say where a create fails after an attempt whose answer was lost. */
+export const mayExist =
+  'An attempt may have created it anyway: run this again with if-exists: rotate to get a secret that works.';
 
 /** What to say where a reset fails after an attempt whose answer was lost. */
 export const mayBeReset =
-  'An attempt may have made a new secret all the same, and then the old one no longer works: run this again to get one that works.';
+  'An attempt may have made a new secret anyway, and then the old one no longer works: run this again to get one that works.';
 
-/** Whether the thing was made while one of our lost attempts can have made it. */
-function isOurs(
+/**
+ * Who made the thing. It counts as this run's own when it was made while one of the lost attempts can have made it.
+ * Unknown where the server gives no time, or one after the last attempt began, which a late attempt can have caused.
+ */
+function makerOf(
   client: Client,
-  { existing: { createdAt }, effort }: { existing: { createdAt: number | undefined }; effort: Effort },
-): boolean {
-  if (createdAt === undefined) return false;
+  { createdAt }: { createdAt: number | undefined },
+  lost: LostAttempt[],
+): 'this run' | 'somebody else' | 'unknown' {
+  if (createdAt === undefined) return 'unknown';
   // A time without a fraction may have been cut to the second.
   const atLatest = createdAt % 1000 === 0 ? createdAt + 999 : createdAt;
-  return effort.lost.some(({ from, to }) => {
-    const [begin, end] = [client.serverTime(from), client.serverTime(to ?? client.now())];
-    return begin !== undefined && end !== undefined && atLatest >= begin.earliest && createdAt <= end.latest;
-  });
+  const spans = lost.map(({ from, to }) => [client.serverTime(from), client.serverTime(to)] as const);
+  if (spans.some(([begin, end]) => begin && end && atLatest >= begin.earliest && createdAt <= end.latest)) {
+    return 'this run';
+  }
+  const first = spans[0]?.[0];
+  const ends = spans.map(([, end]) => end?.latest ?? Number.POSITIVE_INFINITY);
+  const isLate = lost.some(({ late }) => late) && atLatest > Math.max(...ends);
+  const now = client.serverTime(client.now());
+  const inTheFuture = now !== undefined && createdAt > now.latest;
+  return first === undefined || isLate || inTheFuture ? 'unknown' : 'somebody else';
 }
 
-/** Does some work, and adds a warning to its error when an attempt may have done it without our learning of it. */
-export async function warnIfLost<T>(effort: Effort, warning: string, work: () => Promise<T>): Promise<T> {
+async function warnOnFailure<T>(lost: LostAttempt[], work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    // What was done last has already said what matters most.
-    if (effort.lost.length === 0 || !(error instanceof RunaiError) || error.warning) throw error;
-    throw error.with({ warning });
+    throw error instanceof RunaiError ? withWarning(lost, error) : error;
   }
+}
+
+function withWarning(lost: LostAttempt[], error: RunaiError): RunaiError {
+  return lost.length > 0 ? error.warn(mayExist) : error;
 }

@@ -1,13 +1,13 @@
+import { RunaiError } from '../errors.ts';
+import { foldCase } from '../names.ts';
 import { readCreatedUser, readTemporaryPassword, readUsers, type User } from './answers.ts';
 import type { Client } from './client.ts';
-import { createOnce, type IfExists, mayBeReset, warnIfLost } from './create.ts';
-import { RunaiError } from './errors.ts';
-import { newEffort } from './http.ts';
-import { foldCase } from './names.ts';
+import { createOnce, type IfExists, type Issued, mayBeReset, mayExist } from './create.ts';
 import { pages } from './pages.ts';
 
-export interface IssuedUser {
-  id: string;
+export interface IssuedUser extends Issued {
+  /** Undefined where the server sent none that can be used. */
+  id: string | undefined;
   /** The address as the server writes it, which may be in another case. */
   username: string;
   /** ISO 8601. */
@@ -24,7 +24,11 @@ export interface NewUser {
   ifExists: IfExists;
 }
 
-const path = '/api/v1/users';
+/** A user, and the path of the endpoint at which it was found. */
+interface FoundUser extends User {
+  endpoint: string;
+}
+
 /** The most that one page of the list can hold (Run:ai 2.20 to 3.0). */
 const PAGE = 500;
 
@@ -39,53 +43,111 @@ export function createUser(
   { email, resetPassword, notify, ifExists }: NewUser,
 ): Promise<IssuedUser & { created: boolean }> {
   const json = { email, resetPassword, ...(notify === undefined ? {} : { notify }) };
-  const read = (answer: unknown): IssuedUser => {
-    const user = readCreatedUser(answer);
-    const isSame = foldCase(user.username ?? '') === foldCase(email);
-    return { ...user, username: isSame && user.username ? user.username : email };
-  };
-  const call = { method: 'POST' as const, path, json, read };
-  return createOnce<User, IssuedUser>(client, {
+  const callTo = (path: string) => ({
+    method: 'POST' as const,
+    path,
+    json,
+    read: (answer: unknown) => readIssuedUser(client, { answer, email }),
+    ifLost: mayExist,
+    whenCancelled: 'finish' as const,
+  });
+  return createOnce<FoundUser, IssuedUser>(client, {
     ifExists,
-    create: (effort) => client.send(call, effort),
+    create: () => client.find('users', callTo),
     find: () => findUser(client, email),
     renew: (user) => withNewPassword(client, user),
-    keep: (user) => ({ ...known(user), temporaryPassword: undefined }),
-    problem: (answer) => client.problem(answer, call),
+    keep: (user) => ({ ...known(user), temporaryPassword: undefined, flaw: undefined }),
   });
 }
+
+function readIssuedUser(client: Client, { answer, email }: { answer: unknown; email: string }): IssuedUser {
+  const user = readCreatedUser(answer, client.mask);
+  const isSame = foldCase(user.username ?? '') === foldCase(email);
+  const username = isSame && user.username ? user.username : email;
+  return { ...user, username, flaw: user.id === undefined ? oddAnswer : undefined };
+}
+
+const oddAnswer = new RunaiError('unreadable', 'the control plane created the user, but sent no usable id', {
+  hint: 'The temporary password was published and is valid. Look the user up in the control plane before you run this again.',
+});
 
 /**
  * Finds a user by the exact address, in any case. The server's filter may be a "contains", or be ignored, so all that
  * it returns is compared again.
+ * @throws RunaiError `unreadable` where the one that is meant cannot be read
  */
-export async function findUser(client: Client, email: string): Promise<User | undefined> {
-  const wanted = foldCase(email);
-  const filter = encodeURIComponent(`username==${email}`);
+export async function findUser(client: Client, email: string): Promise<FoundUser | undefined> {
+  const isMeant = (name: unknown) => typeof name === 'string' && foldCase(name) === foldCase(email);
+  const query = `filterBy=${encodeURIComponent(`username==${email}`)}&limit=${PAGE}`;
+  let odd = false;
   const list = pages(async (offset) => {
-    const query = `?filterBy=${filter}&limit=${PAGE}&offset=${offset}`;
-    return { items: await client.call({ method: 'GET', path: path + query, read: readUsers }), last: false };
+    const { value, path } = await client.ask('users', (endpoint) => ({
+      method: 'GET',
+      path: `${endpoint}?${query}&offset=${offset}`,
+      read: readUsers,
+    }));
+    odd ||= value.odd.some((row) => isMeant((row as { username?: unknown } | null)?.username));
+    const count = value.rows.length + value.odd.length;
+    return {
+      items: value.rows.map((user) => ({ ...user, endpoint: path })),
+      next: count > 0 ? offset + count : undefined,
+    };
   });
   for await (const users of list) {
-    const found = users.find((user) => foldCase(user.username) === wanted);
+    const found = users.find(({ username }) => isMeant(username));
     if (found) return found;
   }
-  return undefined;
+  if (!odd) return undefined;
+  throw new RunaiError('unreadable', `${client.baseUrl} lists the user with fields that cannot be read`, {
+    hint: 'Check the user in the control plane.',
+  });
 }
 
-// A reset whose answer was lost is sent again: the last password is the valid one.
-async function withNewPassword(client: Client, user: User): Promise<IssuedUser> {
+/** How long after a lost answer a reset may still be carried out, in milliseconds. */
+const LATE = 5_000;
+
+/**
+ * Gives a user a new password. A reset whose answer was lost is sent again; since the lost one may be carried out late,
+ * another follows some seconds later. (A temporary password cannot be tried: it may have to be changed first.)
+ */
+async function withNewPassword(client: Client, user: FoundUser): Promise<IssuedUser> {
   if (!user.isLocal) {
     throw new RunaiError('single-sign-on', `${client.clean(user.username)} signs in through an identity provider`, {
       hint: 'Such a user has no password here that could be reset: use if-exists: skip.',
     });
   }
-  const reset = `${path}/${encodeURIComponent(user.id)}/password`;
-  const effort = newEffort();
-  const work = () => client.call({ method: 'POST', path: reset, read: readTemporaryPassword }, effort);
-  return { ...known(user), temporaryPassword: await warnIfLost(effort, mayBeReset, work) };
+  const issued = (temporaryPassword: string, flaw?: RunaiError) => ({ ...known(user), temporaryPassword, flaw });
+  let reset = await sendReset(client, user);
+  while (!reset.isSafe) {
+    try {
+      if (!(await client.wait(LATE))) return issued(reset.password, unsettled);
+      reset = await sendReset(client, user);
+    } catch (error) {
+      if (error instanceof RunaiError) return issued(reset.password, error.warn(mayBeReset));
+      throw error;
+    }
+  }
+  return issued(reset.password);
 }
 
-function known({ id, username, createdAt }: User): Omit<IssuedUser, 'temporaryPassword'> {
+async function sendReset(client: Client, { endpoint, id }: FoundUser): Promise<{ password: string; isSafe: boolean }> {
+  const answer = await client.send({
+    method: 'POST',
+    path: `${endpoint}/${encodeURIComponent(id)}/password`,
+    read: (json) => readTemporaryPassword(json, client.mask),
+    ifLost: mayBeReset,
+    whenCancelled: 'finish',
+  });
+  const password = client.valueOf(answer);
+  return { password, isSafe: answer.lost.length === 0 };
+}
+
+const unsettled = new RunaiError('unverified', 'no time was left to make sure of the new temporary password', {
+  warning:
+    'The answer to an earlier reset was lost. If that reset is carried out late, the temporary password that was published stops working.',
+  hint: 'Raise timeout-seconds, and run this again.',
+});
+
+function known({ id, username, createdAt }: User) {
   return { id, username, createdAt: createdAt === undefined ? undefined : new Date(createdAt).toISOString() };
 }

@@ -1,4 +1,4 @@
-/** Every way in which a run can fail. README.md's troubleshooting table has one row for each. */
+/** Every way in which a run can fail. docs/troubleshooting.md has an entry for each, under this name. */
 export const errorCodes = [
   'inputs',
   'runner',
@@ -10,6 +10,7 @@ export const errorCodes = [
   'rejected',
   'redirect',
   'unreadable',
+  'blocked',
   'certificate',
   'proxy',
   'unreachable',
@@ -18,6 +19,8 @@ export const errorCodes = [
   'single-sign-on',
   'access-rule',
   'oidc',
+  'store',
+  'unverified',
   'interrupted',
   'internal',
 ] as const;
@@ -31,16 +34,16 @@ export interface ErrorDetails {
   status?: number | undefined;
   /** How often the request was sent. */
   attempts?: number | undefined;
-  /** What may have happened all the same, in a whole sentence. */
+  /** What may have happened anyway, in whole sentences. */
   warning?: string | undefined;
-  /** What the reader should do next: whole sentences. */
+  /** What the reader should do next, in whole sentences. */
   hint?: string | undefined;
   cause?: unknown;
 }
 
 type Changes = ErrorDetails & { code?: ErrorCode; message?: string };
 
-/** The only error that this action makes on purpose. Its message never holds a secret, a header or a body. */
+/** The only error that this action throws on purpose. Its message never holds a secret, a header or a body. */
 export class RunaiError extends Error {
   override readonly name = 'RunaiError';
   readonly code: ErrorCode;
@@ -66,10 +69,16 @@ export class RunaiError extends Error {
     return new RunaiError(code, message, { operation, status, attempts, warning, hint, cause, ...details });
   }
 
+  /** The same error with one more sentence about what may have happened anyway. */
+  warn(sentence: string): RunaiError {
+    if (this.warning?.includes(sentence)) return this;
+    return this.with({ warning: [this.warning, sentence].filter(Boolean).join(' ') });
+  }
+
   /** One paragraph: the request, what happened to it, how often it was tried, what to do next. */
   describe(): string {
-    const attempts =
-      this.attempts === undefined ? '' : ` (${this.attempts} ${this.attempts === 1 ? 'attempt' : 'attempts'})`;
+    const times = this.attempts === 1 ? '1 attempt' : `${this.attempts} attempts`;
+    const attempts = this.attempts === undefined ? '' : ` (${times})`;
     const subject = this.operation ? `${this.operation} ` : '';
     const advice = [this.warning, this.hint].filter(Boolean).map((sentence) => ` ${sentence}`);
     return `${subject}${this.message.replace(/[.?]$/, '')}${attempts}.${advice.join('')}`;

@@ -1,7 +1,10 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
 /** Why a request got no whole answer. */
 export type Failure =
   | 'refused'
   | 'unknown-host'
+  | 'no-name-server'
   | 'no-route'
   | 'reset'
   | 'timeout'
@@ -13,8 +16,8 @@ export type Failure =
 export type Outcome = { failure: Failure } | { status: number; unreadable: boolean };
 
 export interface Verdict {
-  /** Whether the request is worth sending again. */
-  again: boolean;
+  /** Whether the request is worth sending again: for as long as there is time, or only so often. */
+  again: boolean | 'briefly';
   /**
    * Whether the server may have done the work without us learning of it: by the time of its answer, or, where
    * something else answered or gave up, at any time after.
@@ -23,33 +26,61 @@ export interface Verdict {
 }
 
 const retryableStatuses = new Set([408, 425, 429, 500, 502, 503, 504]);
-const neverArrived = new Set<Failure>(['refused', 'unknown-host', 'no-route', 'tls', 'certificate', 'proxy-refused']);
+const neverArrived = new Set<Failure>([
+  'refused',
+  'unknown-host',
+  'no-name-server',
+  'no-route',
+  'tls',
+  'certificate',
+  'proxy-refused',
+]);
 const gaveUp = new Set([408, 504]);
 const hopeless = new Set<Failure>(['certificate', 'proxy-refused']);
+// The fault may pass, but hardly ever does.
+const stubborn = new Set<Failure>(['protocol', 'unknown-host']);
 
 /** What an outcome means for the request: whether to send it again, and whether it may have been carried out. */
 export function judge(outcome: Outcome): Verdict {
   if ('failure' in outcome) {
     const { failure } = outcome;
-    return { again: !hopeless.has(failure), lost: neverArrived.has(failure) ? false : 'at-any-time' };
+    const again = stubborn.has(failure) ? 'briefly' : !hopeless.has(failure);
+    return { again, lost: neverArrived.has(failure) ? false : 'at-any-time' };
   }
   const { status, unreadable } = outcome;
   // A redirect can be how a server says that it has done the work (RFC 9110, 15.4.4).
   const answered = unreadable || (status >= 300 && status < 400) || (status >= 500 && status !== 501);
   const lost = gaveUp.has(status) ? 'at-any-time' : answered && 'by-now';
-  return { again: unreadable || retryableStatuses.has(status), lost };
+  return { again: unreadable ? 'briefly' : retryableStatuses.has(status), lost };
+}
+
+/** How often a request is sent whose answer cannot be read. */
+const UNREADABLE_LIMIT = 3;
+/** How long a host name that does not exist is looked for, in milliseconds. */
+const UNKNOWN_HOST_LIMIT = 10_000;
+
+/** Whether an outcome that is tried again only `briefly` was seen often enough, or for long enough. */
+export function isEnough(outcome: Outcome, { times, elapsed }: { times: number; elapsed: number }): boolean {
+  if ('failure' in outcome && outcome.failure === 'unknown-host') return elapsed >= UNKNOWN_HOST_LIMIT;
+  return times >= UNREADABLE_LIMIT;
 }
 
 /**
- * The time that a `Retry-After` header asks for, in milliseconds from now, or undefined where it says nothing usable.
- * A date is read by the server's own clock when it sent one (RFC 9110, 10.2.3).
+ * The time that the headers of an answer ask for before another attempt, in milliseconds, or undefined where they say
+ * nothing usable. A date is read by the server's own clock where it sent one (RFC 9110, 10.2.3).
  */
-export function retryAfter(header: string | undefined, serverNow: number): number | undefined {
-  const text = header?.trim() ?? '';
+export function waitAsked(headers: IncomingHttpHeaders, ours: number): number | undefined {
+  const text = headers['retry-after']?.trim() ?? '';
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   // Date.parse() takes almost anything; an HTTP date starts with the name of a day.
   const date = /^[A-Z][a-z]{2}/.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(date) ? undefined : Math.max(0, date - serverNow);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - serverNow(headers, ours));
+}
+
+/** The time on the server's clock, in milliseconds since the epoch; ours where it sent no `Date`. */
+export function serverNow(headers: IncomingHttpHeaders, ours: number): number {
+  const date = Date.parse(headers.date ?? '');
+  return Number.isNaN(date) ? ours : date;
 }
 
 const FIRST_PAUSE = 500;

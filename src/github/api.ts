@@ -1,0 +1,26 @@
+import { serverNow, waitAsked } from '../http/retry.ts';
+import type { Service } from '../http/service.ts';
+
+/** GitHub's REST API, where secrets are stored. */
+export const githubApi: Service = {
+  name: "GitHub's API",
+  advice: {
+    unreachable: (peer) => `This is GitHub's API, not the control plane: check that this runner can reach ${peer}.`,
+    unreadable:
+      "This is GitHub's API, not the control plane: check GITHUB_API_URL, and whether a proxy or a log-in page answers in its place.",
+    unavailable: "GitHub's API could not handle the request: see GitHub's status page, then run the job again.",
+    redirected: () =>
+      'A repository that was renamed or moved answers so: run the workflow again from the repository under its new name.',
+  },
+  // A 403 with either of these is a rate limit; without them, a missing permission.
+  limit({ status, headers }, ours) {
+    if (status !== 403 && status !== 429) return undefined;
+    const asked = waitAsked(headers, ours);
+    if (asked !== undefined || headers['x-ratelimit-remaining'] !== '0') return asked;
+    const reset = Number(headers['x-ratelimit-reset']) * 1000;
+    return Math.max(0, reset - serverNow(headers, ours)) || MINUTE;
+  },
+};
+
+/** How long to wait at a rate limit that does not say when it ends, in milliseconds. */
+const MINUTE = 60_000;

@@ -1,0 +1,215 @@
+import { randomBytes } from 'node:crypto';
+import { type ErrorCode, RunaiError } from '../errors.ts';
+import type { Span } from '../http/clock.ts';
+import type { Answer, Call } from '../http/exchange.ts';
+import { operationOf, said } from '../http/problems.ts';
+import type { Transport } from '../http/transport.ts';
+import { type Key, readKey, readRepositoryIds, readSecret, type StoredSecret } from './answers.ts';
+import { githubApi } from './api.ts';
+import { type Place, placeInPath, placeInWords, type StoreTarget } from './place.ts';
+import { seal } from './sealed-box.ts';
+
+export interface StoreTools {
+  transport: Transport;
+  /** Makes a server's text fit to be logged. */
+  clean: (text: string) => string;
+}
+
+interface GithubCall<T> extends Pick<Call<T>, 'method' | 'read' | 'whenCancelled'> {
+  /** Below the base URL of the API. */
+  path: string;
+  json?: unknown;
+}
+
+type When = Pick<Call<unknown>, 'whenCancelled'>;
+
+interface Write extends When {
+  path: string;
+  value: string;
+  key: Key;
+  visibility: Visibility | undefined;
+}
+
+/** A store that was rehearsed: ready for the one write that counts. */
+export interface Rehearsed {
+  /** Such as `the secret RUNAI_CREDENTIALS of acme/app`. */
+  description: string;
+  /** @throws RunaiError `store`, or `interrupted` */
+  write(value: string, when: When): Promise<void>;
+}
+
+/** Who may read an organization's secret. What is left out of a write is lost. */
+interface Visibility {
+  visibility: string;
+  selected_repository_ids?: number[];
+}
+
+/** How often a value is sealed anew when the key has changed meanwhile. */
+const KEY_TRIES = 3;
+
+/** One Actions secret at GitHub: of a repository, an environment or an organization. Its value can never be read back. */
+export class Store {
+  readonly #target: StoreTarget;
+  readonly #tools: StoreTools;
+
+  constructor(target: StoreTarget, tools: StoreTools) {
+    this.#target = target;
+    this.#tools = tools;
+  }
+
+  /** Such as `the secret RUNAI_CREDENTIALS of acme/app`. */
+  get description(): string {
+    return `the secret ${this.#target.name} of ${placeInWords(this.#target.place)}`;
+  }
+
+  /** What GitHub says of the secret; undefined where there is none. */
+  async read(): Promise<StoredSecret | undefined> {
+    const answer = await this.#send({ method: 'GET', path: this.#pathOf(this.#target.name), read: readSecret });
+    return answer.status === 404 ? undefined : this.#valueOf(answer);
+  }
+
+  /** What our clock showed when the secret was last written; undefined where GitHub sent no `Date`. */
+  ourTime(theirs: Span): Span | undefined {
+    return this.#tools.transport.ourTime(this.#target.apiUrl, theirs);
+  }
+
+  /**
+   * Makes sure that the secret can be written, by writing and deleting another one of a similar name.
+   * @throws RunaiError with the code of the cause
+   */
+  async rehearse(): Promise<Rehearsed> {
+    const { place, name } = this.#target;
+    const visibility = place.kind === 'organization' ? await this.#visibility() : undefined;
+    const key = await this.#readKey({});
+    const path = this.#pathOf(`${name}_REHEARSAL`);
+    const unseen = visibility && { visibility: 'selected', selected_repository_ids: [] };
+    this.#check(await this.#put({ path, value: randomBytes(16).toString('hex'), key, visibility: unseen }));
+    const deleted = await this.#send({ method: 'DELETE', path });
+    if (deleted.status !== 404) this.#check(deleted);
+    return {
+      description: this.description,
+      write: (value, when) => this.#write(value, { key, visibility, ...when }).catch(asStoreError),
+    };
+  }
+
+  async #write(
+    value: string,
+    { key, ...rest }: { key: Key; visibility: Visibility | undefined } & When,
+  ): Promise<void> {
+    const path = this.#pathOf(this.#target.name);
+    let current = key;
+    for (let count = 1; ; count++) {
+      const answer = await this.#put({ path, value, key: current, ...rest });
+      if (answer.status !== 422 || count === KEY_TRIES) return this.#check(answer);
+      current = await this.#readKey(rest);
+    }
+  }
+
+  #put({ path, value, key, visibility, ...when }: Write): Promise<Answer<unknown>> {
+    const json = { encrypted_value: seal(value, key.bytes), key_id: key.id, ...visibility };
+    return this.#send({ method: 'PUT', path, json, ...when });
+  }
+
+  async #readKey({ whenCancelled }: When): Promise<Key> {
+    const call = { method: 'GET' as const, path: this.#pathOf('public-key'), read: readKey };
+    return this.#valueOf(await this.#send({ ...call, ...(whenCancelled && { whenCancelled }) }));
+  }
+
+  async #visibility(): Promise<Visibility> {
+    const secret = await this.read();
+    if (!secret) {
+      throw new RunaiError(
+        'not-found',
+        `there is no ${this.description.replace('the ', '')}, or the token cannot see it`,
+        {
+          hint: "An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value.",
+        },
+      );
+    }
+    const { visibility = 'selected' } = secret;
+    if (visibility !== 'selected') return { visibility };
+    return { visibility, selected_repository_ids: await this.#selectedRepositories() };
+  }
+
+  async #selectedRepositories(): Promise<number[]> {
+    const ids: number[] = [];
+    for (let page = 1; ; page++) {
+      const path = `${this.#pathOf(this.#target.name)}/repositories?per_page=100&page=${page}`;
+      const found = this.#valueOf(await this.#send({ method: 'GET', path, read: readRepositoryIds }));
+      ids.push(...found.ids);
+      if (found.ids.length === 0 || ids.length >= found.total) return ids;
+    }
+  }
+
+  #send<T>({ path, json, ...rest }: GithubCall<T>): Promise<Answer<T>> {
+    const { apiUrl, githubToken } = this.#target;
+    const headers = {
+      accept: 'application/vnd.github+json',
+      authorization: `Bearer ${githubToken}`,
+      'x-github-api-version': '2022-11-28',
+      ...(json !== undefined && { 'content-type': 'application/json' }),
+    };
+    const body = json === undefined ? undefined : JSON.stringify(json);
+    return this.#tools.transport.send({ ...rest, service: githubApi, url: apiUrl + path, headers, body });
+  }
+
+  #valueOf<T>(answer: Answer<T>): T {
+    if (answer.body.kind === 'read') return answer.body.value;
+    throw this.#refusal(answer);
+  }
+
+  #check(answer: Answer<unknown>): void {
+    if (answer.status < 200 || answer.status > 299) throw this.#refusal(answer);
+  }
+
+  #pathOf(secret: string): string {
+    return `${placeInPath(this.#target.place)}/secrets/${encodeURIComponent(secret)}`;
+  }
+
+  /** What a refusal of GitHub means. All words for one are here. */
+  #refusal({ request, status, attempts, body }: Answer<unknown>): RunaiError {
+    const { clean } = this.#tools;
+    const { place } = this.#target;
+    const { code, hint } = meaningOf({ status, isPage: body.kind === 'page', place });
+    const details = { operation: operationOf(request, clean), status, attempts, hint };
+    return new RunaiError(code, `answered ${status}${said(body, clean)}`, details);
+  }
+}
+
+function asStoreError(error: unknown): never {
+  throw error instanceof RunaiError && error.code !== 'interrupted' ? error.with({ code: 'store' }) : error;
+}
+
+function meaningOf({ status, isPage, place }: { status: number; isPage: boolean; place: Place }): {
+  code: ErrorCode;
+  hint: string;
+} {
+  if (isPage && (status === 401 || status === 403)) {
+    return {
+      code: 'blocked',
+      hint: "Something in front of GitHub's API refused the request: let this runner through.",
+    };
+  }
+  switch (status) {
+    case 401:
+      return { code: 'token-rejected', hint: 'GitHub did not accept github-token: it has expired, or was revoked.' };
+    case 403:
+      return {
+        code: 'forbidden',
+        hint: `github-token needs the permission ${permissions[place.kind]}. The job's own GITHUB_TOKEN can never write secrets: use a GitHub App or a fine-grained token.`,
+      };
+    case 404:
+      return {
+        code: 'not-found',
+        hint: `GitHub does not show ${placeInWords(place)} to this token: check store-in, and that github-token has access there, with the permission ${permissions[place.kind]}.`,
+      };
+    default:
+      return { code: 'rejected', hint: 'GitHub did not accept the request.' };
+  }
+}
+
+const permissions: Record<Place['kind'], string> = {
+  repository: 'repository "Secrets: write"',
+  environment: 'repository "Environments: write"',
+  organization: 'organization "Secrets: write"',
+};

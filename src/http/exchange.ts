@@ -1,0 +1,146 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import { RunaiError } from '../errors.ts';
+import { BODY_LIMIT, type Received } from './connection.ts';
+import type { Failure, Outcome } from './retry.ts';
+import type { Service } from './service.ts';
+
+type Mask = (secret: string) => void;
+
+export interface Request {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  url: string;
+}
+
+/** A request, and how its answer is to be taken. */
+export interface Call<T> extends Request {
+  service: Service;
+  headers?: OutgoingHttpHeaders;
+  body?: string | undefined;
+  /** Checks the JSON of a 2xx answer and takes out what is needed. Throws where a promised field is missing. */
+  read?: (json: unknown) => T;
+  /** A web page instead of an answer means that there is no such endpoint, and is handed back; else, the answer was lost. */
+  probe?: boolean;
+  /** What to say when the request fails after the server may have carried it out anyway: a whole sentence. */
+  ifLost?: string;
+  /** Looks, after a lost answer, whether the work was done. Undefined sends the request again. */
+  lookAgain?: () => Promise<T | undefined>;
+  /** What a cancelled run still does: end this request when it is on its way, or even begin it. Else it is dropped. */
+  whenCancelled?: 'finish' | 'begin';
+}
+
+export type Body<T> = { kind: 'read'; value: T } | { kind: 'json'; json: unknown } | { kind: 'page' | 'empty' };
+
+/** An attempt that may have done the work without its answer reaching us. Times are of our own clock. */
+export interface LostAttempt {
+  from: number;
+  /** When the answer came, or, where none came or the work may be done later, when the next attempt began. */
+  to: number;
+  /** Whether the work may be done even after that. */
+  late: boolean;
+}
+
+export interface Answer<T> {
+  request: Request;
+  service: Service;
+  status: number;
+  body: Body<T>;
+  /** How often the request was sent. */
+  attempts: number;
+  lost: LostAttempt[];
+}
+
+/** What one attempt at a call came to. */
+export type Result<T> =
+  | { status: number; body: Body<T> }
+  | { failure: Failure; error: unknown }
+  | { unreadable: string; status: number }
+  | { redirect: string; status: number };
+
+const redirects = new Set([301, 302, 303, 307, 308]);
+
+/** What was received, as the call wants it. */
+export async function interpret<T>(
+  call: Call<T>,
+  { status, headers, bytes }: Received,
+  mask: Mask,
+): Promise<Result<T>> {
+  if (redirects.has(status)) return { redirect: headers.location ?? '', status };
+  const text = bytes === 'too large' ? undefined : await decode(bytes, headers['content-encoding']);
+  const parsed = parse(text, mask);
+  const isPage = !('json' in parsed) && (/html/i.test(headers['content-type'] ?? '') || /^\s*</.test(text ?? ''));
+  if (status < 200 || status > 299) return { status, body: errorBody(parsed, isPage) };
+  if (isPage) return call.probe ? { status, body: { kind: 'page' } } : { unreadable: 'a web page', status };
+  if (!call.read) return { status, body: { kind: 'empty' } };
+  if (!('json' in parsed)) return { unreadable: parsed.why, status };
+  try {
+    return { status, body: { kind: 'read', value: call.read(parsed.json) } };
+  } catch (error) {
+    if (error instanceof RunaiError && error.code === 'unreadable') return { unreadable: error.message, status };
+    throw error;
+  }
+}
+
+function errorBody<T>(parsed: Parsed, isPage: boolean): Body<T> {
+  if ('json' in parsed) return { kind: 'json', json: parsed.json };
+  return { kind: isPage ? 'page' : 'empty' };
+}
+
+/** The text of a body; undefined where it is too large. Some gateways compress what nobody asked them to. */
+async function decode(bytes: Buffer, encoding = ''): Promise<string | undefined> {
+  if (!/^(x-)?gzip$|^deflate$|^br$/i.test(encoding)) return plain(bytes);
+  const { brotliDecompressSync, unzipSync } = await import('node:zlib');
+  try {
+    const decompress = /br/i.test(encoding) ? brotliDecompressSync : unzipSync;
+    return plain(decompress(bytes, { maxOutputLength: BODY_LIMIT }));
+  } catch {
+    return undefined;
+  }
+}
+
+// JSON must not begin with a byte order mark, and now and then does (RFC 8259, 8.1).
+function plain(bytes: Buffer): string {
+  return bytes.toString('utf8').replace(/^\uFEFF/, '');
+}
+
+// The text of a JSON error quotes the body, so it goes no further than this.
+type Parsed = { json: unknown } | { why: string };
+
+function parse(text: string | undefined, mask: Mask): Parsed {
+  if (text === undefined) return { why: 'a body that is broken or larger than 2 MiB' };
+  if (text === '') return { why: 'an empty body' };
+  try {
+    const json: unknown = JSON.parse(text);
+    maskSecrets(json, mask);
+    return { json };
+  } catch {
+    return { why: 'a body that is not JSON' };
+  }
+}
+
+export function outcomeOf<T>(result: Result<T>): Outcome {
+  if ('failure' in result) return { failure: result.failure };
+  return { status: result.status, unreadable: 'unreadable' in result };
+}
+
+const secretName = /(token|secret|password)$/i;
+/** Shorter values of such a name are no secrets, and masking them would ruin the log: `nextPageToken: "1"`. */
+const SHORTEST = 8;
+/** How much of an answer is searched, and how many values are masked: an answer with more is not of this API. */
+const FIELDS_SEARCHED = 100_000;
+const MASKS = 50;
+
+/** Masks whatever bears the name of a secret, in any answer, before anything is said of it. The readers mask what they take. */
+function maskSecrets(json: unknown, mask: Mask): void {
+  const rest: unknown[] = [json];
+  let [fields, masks] = [0, 0];
+  for (let value = rest.pop(); value !== undefined; value = rest.pop()) {
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [name, field] of Object.entries(value)) {
+      if (++fields > FIELDS_SEARCHED || masks >= MASKS) return;
+      if (typeof field === 'object' && field !== null) rest.push(field);
+      if (typeof field !== 'string' || field.length < SHORTEST || !secretName.test(name)) continue;
+      mask(field);
+      masks += 1;
+    }
+  }
+}

@@ -1,0 +1,235 @@
+import { RunaiError } from '../errors.ts';
+import type { Cancellation } from './cancellation.ts';
+import { type Clock, isoTime, type Span } from './clock.ts';
+import { exchange, outOfPatience, type Received } from './connection.ts';
+import { type Answer, type Call, interpret, type LostAttempt, outcomeOf, type Result } from './exchange.ts';
+import { classify, operationOf, outOfTime, problemOf } from './problems.ts';
+import {
+  attemptLimit,
+  isEnough,
+  judge,
+  type Outcome,
+  pauseBefore,
+  serverNow,
+  type Verdict,
+  waitAsked,
+} from './retry.ts';
+import type { Trust } from './trust.ts';
+
+export interface Log {
+  /** Makes the text only when it is wanted. */
+  debug(text: () => string): void;
+  info(text: string): void;
+  notice(text: string): void;
+  warning(text: string): void;
+}
+
+export interface TransportOptions {
+  /** The whole run's time in milliseconds, counted from now. */
+  budget: number;
+  clock: Clock;
+  random: () => number;
+  log: Log;
+  /** Masks a secret, before anything else is done with it. */
+  mask: (secret: string) => void;
+  /** Makes a server's text fit to be logged. */
+  clean: (text: string) => string;
+  trust: Trust;
+  /** The proxy of the whole run, if there is one. */
+  proxy: URL | undefined;
+  userAgent: string;
+  cancellation: Cancellation;
+}
+
+interface Attempt<T> {
+  result: Result<T>;
+  outcome: Outcome;
+  verdict: Verdict;
+  from: number;
+  /** How long the server asks to wait, in milliseconds. */
+  asked: number | undefined;
+}
+
+/**
+ * The one way to the network. It deals with what `@actions/http-client` leaves open: a deadline for the run and a
+ * limit for each attempt, retries of every method, redirects, private certificate authorities, answers that break
+ * off, and answers that are too large. Requests share the trusted roots, the deadline, and what is known of a server's
+ * clock; nothing else.
+ */
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #deadline: number;
+  /** How far each server's clock is ahead of ours. */
+  readonly #clockLeads = new Map<string, { least: number; most: number }>();
+
+  constructor(options: TransportOptions) {
+    this.#options = options;
+    this.#deadline = options.clock.now() + options.budget;
+  }
+
+  /**
+   * Sends a request until there is an answer, or until the deadline.
+   * @throws RunaiError `unreachable`, `unavailable`, `unreadable`, `certificate`, `proxy`, `redirect`, `interrupted`
+   */
+  async send<T>(call: Call<T>): Promise<Answer<T>> {
+    const lost: LostAttempt[] = [];
+    try {
+      return await this.#sendUntilAnswered(call, lost);
+    } catch (error) {
+      if (lost.length > 0 && call.ifLost && error instanceof RunaiError) throw error.warn(call.ifLost);
+      throw error;
+    }
+  }
+
+  async #sendUntilAnswered<T>(call: Call<T>, lost: LostAttempt[]): Promise<Answer<T>> {
+    const { clock } = this.#options;
+    const { method, url, service } = call;
+    const startedAt = clock.now();
+    const counts = new Map<string, number>();
+    let earlier: RunaiError | undefined;
+    for (let attempts = 1; ; attempts++) {
+      this.#options.cancellation.refuse(call.whenCancelled);
+      endAtNextAttempt(lost, clock.now());
+      const attempt = await this.#attempt(call, attempts);
+      const { result, outcome, verdict, from } = attempt;
+      if (verdict.lost || isPage(result)) {
+        lost.push({ from, to: clock.now(), late: verdict.lost === 'at-any-time' });
+      }
+      if ('failure' in result) this.#options.cancellation.refuse(call.whenCancelled);
+      if ('body' in result && !verdict.again) {
+        return { request: { method, url }, service, status: result.status, body: result.body, attempts, lost };
+      }
+      const problem = (this.#isCutOff(outcome) && earlier) || this.#problem(call, result, attempts);
+      earlier = problem;
+      const times = (counts.get(kindOf(outcome)) ?? 0) + 1;
+      counts.set(kindOf(outcome), times);
+      const enough = verdict.again === 'briefly' && isEnough(outcome, { times, elapsed: clock.now() - startedAt });
+      if (!verdict.again || enough) throw problem;
+      await this.#pause(call, { problem, attempts, asked: attempt.asked });
+      const done = verdict.lost && call.lookAgain ? await call.lookAgain() : undefined;
+      if (done === undefined) continue;
+      return { request: { method, url }, service, status: 200, body: { kind: 'read', value: done }, attempts, lost };
+    }
+  }
+
+  /** What the clock of the server at `url` can have shown at a moment of ours; undefined if no answer had a `Date`. */
+  serverTime(url: string, ours: number): Span | undefined {
+    const lead = this.#clockLeads.get(new URL(url).origin);
+    return lead && { earliest: ours + lead.least, latest: ours + lead.most };
+  }
+
+  /** When something happened by our clock that happened at `theirs` by the clock of the server at `url`. */
+  ourTime(url: string, theirs: Span): Span | undefined {
+    const lead = this.#clockLeads.get(new URL(url).origin);
+    return lead && { earliest: theirs.earliest - lead.most, latest: theirs.latest - lead.least };
+  }
+
+  /** Milliseconds until the deadline. */
+  get remaining(): number {
+    return this.#deadline - this.#options.clock.now();
+  }
+
+  /**
+   * Waits, unless that would go past the deadline. Returns whether there was time.
+   * @throws RunaiError `interrupted` when the run is cancelled meanwhile
+   */
+  async wait(ms: number): Promise<boolean> {
+    const { clock, cancellation } = this.#options;
+    if (ms >= this.remaining) return false;
+    await clock.sleep(ms, cancellation.signalFor(undefined));
+    cancellation.refuse(undefined);
+    return true;
+  }
+
+  // An attempt that the deadline has cut off says nothing about the cause; the one before it does.
+  #isCutOff(outcome: Outcome): boolean {
+    return 'failure' in outcome && outcome.failure === 'timeout' && this.remaining <= 0;
+  }
+
+  #problem<T>(call: Call<T>, result: Result<T>, attempts: number): RunaiError {
+    const { proxy, clean } = this.#options;
+    return problemOf(call, result, { attempts, proxy, clean });
+  }
+
+  async #attempt<T>(call: Call<T>, number: number): Promise<Attempt<T>> {
+    const { clock, log, clean, mask } = this.#options;
+    const from = clock.now();
+    const report = (what: string | number) => {
+      const took = Math.round(clock.now() - from);
+      log.debug(() => `${operationOf(call, clean)} -> ${what} in ${took} ms (attempt ${number})`);
+    };
+    let received: Received;
+    try {
+      received = await this.#exchange(call);
+    } catch (error) {
+      const failure = classify(error);
+      report(failure);
+      return { result: { failure, error }, outcome: { failure }, verdict: judge({ failure }), from, asked: undefined };
+    }
+    report(received.status);
+    const result = await interpret(call, received, mask);
+    const limit = call.service.limit?.(received, clock.now());
+    const outcome = limit === undefined ? outcomeOf(result) : { status: 429, unreadable: false };
+    const verdict = judge(outcome);
+    if (isItsOwn(result, verdict)) this.#readDate(call.url, { received, from });
+    return { result, outcome, verdict, from, asked: limit ?? waitAsked(received.headers, clock.now()) };
+  }
+
+  async #exchange<T>({ method, url, headers, body, whenCancelled }: Call<T>): Promise<Received> {
+    const { clock, budget, trust, proxy, userAgent, cancellation } = this.#options;
+    const patience = new AbortController();
+    const limit = Math.min(attemptLimit(budget), Math.max(0, this.remaining));
+    const forget = clock.after(limit, () => patience.abort(outOfPatience()));
+    const signal = AbortSignal.any([patience.signal, cancellation.signalFor(whenCancelled)]);
+    const message = { method, url, headers: { accept: 'application/json', 'user-agent': userAgent, ...headers }, body };
+    try {
+      return await exchange(message, { trust, proxy, signal });
+    } finally {
+      forget();
+    }
+  }
+
+  // The header was written between the request and now, and shows the second that had begun.
+  #readDate(url: string, { received, from }: { received: Received; from: number }): void {
+    const { clock } = this.#options;
+    const date = serverNow(received.headers, Number.NaN);
+    if (Number.isNaN(date)) return;
+    const { origin } = new URL(url);
+    const { least, most } = this.#clockLeads.get(origin) ?? { least: -Infinity, most: Infinity };
+    const lead = { least: Math.max(least, date - clock.now()), most: Math.min(most, date + 1000 - from) };
+    this.#clockLeads.set(origin, lead);
+  }
+
+  async #pause<T>(
+    call: Call<T>,
+    { problem, attempts, asked }: { problem: RunaiError; attempts: number; asked: number | undefined },
+  ): Promise<void> {
+    const { clock, budget, random, log, cancellation } = this.#options;
+    const pause = pauseBefore({ attempts, budget, asked, random: random() });
+    if (pause >= this.remaining) throw outOfTime(problem, { budget, asked });
+    if (attempts === 1) {
+      log.info(`${problem.operation} ${problem.message}; trying again until ${isoTime(this.#deadline)}`);
+    }
+    await clock.sleep(pause, cancellation.signalFor(call.whenCancelled));
+  }
+}
+
+function kindOf(outcome: Outcome): string {
+  return 'failure' in outcome ? outcome.failure : `unreadable: ${outcome.unreadable}`;
+}
+
+/** Work that may be done later than we learned of its loss is put down to that attempt until the next one begins. */
+function endAtNextAttempt(lost: LostAttempt[], begin: number): void {
+  const last = lost.at(-1);
+  if (last?.late) last.to = begin;
+}
+
+/** Whether something else has answered in place of the control plane; the work may have been done behind it. */
+function isPage<T>(result: Result<T>): boolean {
+  return 'body' in result && result.body.kind === 'page' && result.status < 300;
+}
+
+/** Whether the server itself has answered, and not a gateway, whose clock may be another. */
+function isItsOwn<T>(result: Result<T>, { again, lost }: Verdict): boolean {
+  return 'body' in result && result.body.kind !== 'page' && !again && !lost;
+}

@@ -1,0 +1,25 @@
+import type { InputReader } from './reader.ts';
+import type { InputName } from './specs.ts';
+
+export const secretsHint =
+  'A secret that does not exist is an empty string: check its name, and that it belongs to this repository or environment; runs from forks and from Dependabot get no secrets.';
+
+/** A token goes into a header, which cannot carry everything. */
+export function checkHeader(reader: InputReader, name: InputName, source: string): void {
+  if (!/[^\u0020-\u007e]/.test(reader.given(name))) return;
+  reader.report(
+    `${name} holds a line break or another character that a header cannot carry: is it the whole output of ${source}, and nothing else?`,
+  );
+}
+
+/** Whether a secret may be sent there. */
+export function isSafeUrl(address: string): boolean {
+  if (!URL.canParse(address)) return false;
+  const { protocol, hostname } = new URL(address);
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
+}
+
+/** Hosts that never leave the machine, where plain http is harmless. */
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}

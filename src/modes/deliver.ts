@@ -1,0 +1,144 @@
+import { RunaiError } from '../errors.ts';
+import type { Rehearsed } from '../github/store.ts';
+import { grantAccess, type Permission, subjectTypeOf } from '../runai/access-rules.ts';
+import type { IssuedApplication } from '../runai/applications.ts';
+import { requestToken } from '../runai/tokens.ts';
+import type { Context } from './context.ts';
+
+export interface Delivery {
+  /** Outputs beside those of the application. */
+  values: Record<string, boolean>;
+  permissions: Permission[];
+  store: Rehearsed | undefined;
+  /** Whether the secret before this one no longer works. */
+  oldIsDead: boolean;
+}
+
+/** What was done with new credentials. */
+export interface Delivered {
+  rulesMade: number;
+  stored: boolean;
+}
+
+/**
+ * Brings what was issued to where it is used: publishes it, gives the application its access rules, tries the credentials,
+ * and stores them. A problem ends this, with two exceptions: what could not be published is still stored; and where the old
+ * secret is dead already, the new one is stored whatever happened.
+ * @throws RunaiError the first problem that there was
+ */
+export async function deliver(context: Context, issued: IssuedApplication, delivery: Delivery): Promise<Delivered> {
+  const { permissions, store, oldIsDead } = delivery;
+  const delivered: Delivered = { rulesMade: 0, stored: false };
+  const unpublished = await failureOf(() => publishApplication(context, issued, delivery));
+  let problem = issued.flaw ?? (store ? undefined : unpublished);
+  problem ??= await failureOf(async () => {
+    delivered.rulesMade = await giveAccess(context, issued, permissions);
+  });
+  if (store && issued.clientSecret !== undefined) {
+    problem ??= await failureOf(() => verify(context, issued));
+    if (!problem || oldIsDead)
+      problem = first(problem, await failureOf(() => keep(context, { issued, delivery, delivered })));
+    problem = withFate(first(problem, unpublished), { delivery, delivered, isPublished: unpublished === undefined });
+  }
+  if (problem) throw problem;
+  return delivered;
+}
+
+const first = (earlier: unknown, later: unknown) => earlier ?? later;
+
+async function failureOf(work: () => unknown): Promise<unknown> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Adds to a problem what became of the credentials. */
+function withFate(
+  problem: unknown,
+  { delivery, delivered, isPublished }: { delivery: Delivery; delivered: Delivered; isPublished: boolean },
+): unknown {
+  if (!(problem instanceof RunaiError)) return problem;
+  const { store, oldIsDead } = delivery;
+  const why = oldIsDead ? ', because the old ones no longer work' : '';
+  if (delivered.stored) return problem.warn(`The new credentials were stored anyway${why}.`);
+  const copy = isPublished ? 'the outputs of this step hold the only copy' : 'they are lost';
+  const dead = oldIsDead ? ' The credentials that are stored no longer work.' : '';
+  return problem.warn(`The new credentials are not stored as ${store?.description}: ${copy}.${dead}`);
+}
+
+async function keep(
+  { publish, log }: Context,
+  { issued, delivery, delivered }: { issued: IssuedApplication; delivery: Delivery; delivered: Delivered },
+): Promise<void> {
+  const { clientId, clientSecret } = issued;
+  const { store, oldIsDead } = delivery;
+  if (!store || clientId === undefined) return;
+  // Nothing else can be done with a secret whose predecessor is dead, even when the run is cancelled.
+  await store.write(`${clientId}:${clientSecret}`, oldIsDead ? { whenCancelled: 'begin' } : {});
+  delivered.stored = true;
+  log.info(`Stored the credentials as ${store.description}`);
+  publish({ values: { stored: true } });
+}
+
+function publishApplication(
+  context: Context,
+  { id, name, clientId, clientSecret }: IssuedApplication,
+  { values, store }: Delivery,
+): void {
+  const credentials = clientId !== undefined && clientSecret !== undefined ? `${clientId}:${clientSecret}` : undefined;
+  context.publish({
+    secrets: { 'client-secret': clientSecret },
+    compounds: { credentials },
+    values: { 'app-id': id, 'app-name': name, 'client-id': clientId, ...values, ...(store && { stored: false }) },
+  });
+}
+
+/** Makes the access rules that are missing, and says how many. */
+async function giveAccess(
+  { client, log }: Context,
+  { clientId, endpoint }: IssuedApplication,
+  permissions: Permission[],
+): Promise<number> {
+  if (clientId === undefined) return 0;
+  const made = await grantAccess(client, { id: clientId, type: subjectTypeOf({ endpoint }) }, permissions);
+  if (made > 0) log.info(`Gave the application ${made} access ${made === 1 ? 'rule' : 'rules'}`);
+  return made;
+}
+
+/** How long new credentials are tried, and how long apart, in milliseconds. */
+const PATIENCE = 20_000;
+const PAUSE = 1_000;
+
+/**
+ * Gets a token with new credentials. They may take a moment until they work.
+ * @throws RunaiError `unverified`
+ */
+async function verify({ client, log }: Context, issued: IssuedApplication): Promise<void> {
+  const { clientId = '', clientSecret = '', enabled } = issued;
+  const until = client.now() + Math.min(PATIENCE, client.remaining / 2);
+  for (;;) {
+    try {
+      await requestToken(client, { type: 'client_credentials', clientId, clientSecret });
+      return log.info('The new credentials work');
+    } catch (error) {
+      if (!(error instanceof RunaiError) || error.code === 'interrupted') throw error;
+      const isLast = error.code !== 'credentials' || client.now() + PAUSE >= until || !(await client.wait(PAUSE));
+      if (isLast) throw unverified(error, enabled);
+    }
+  }
+}
+
+function unverified(error: RunaiError, enabled: boolean): RunaiError {
+  const why = enabled
+    ? 'The client secret is in the outputs. Find out why the control plane gives no token for it, then run this again.'
+    : 'The application is disabled, so it gets no token: enable it in the control plane, then run this again.';
+  return error.with({
+    code: 'unverified',
+    message: `the new credentials get no token: ${error.message}`,
+    hint: why,
+    warning: error.warning,
+  });
+}

@@ -1,0 +1,193 @@
+import { RunaiError } from '../errors.ts';
+import type { Store } from '../github/store.ts';
+import type { Span } from '../http/clock.ts';
+import { isoTime, spanOf } from '../http/clock.ts';
+import type { InputsFor, Overlap } from '../inputs.ts';
+import { lookUpRules, type Permission, rulesOf, subjectTypeOf } from '../runai/access-rules.ts';
+import { createApplication, deleteApplication, listApplications } from '../runai/applications.ts';
+import {
+  type Assessment,
+  assess,
+  type Family,
+  isMember,
+  type Member,
+  memberName,
+  type Standing,
+  tagOf,
+} from '../runai/family.ts';
+import type { Context } from './context.ts';
+import { deliver } from './deliver.ts';
+import { authorize } from './sign-in.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+type OverlapInputs = InputsFor<'rotate-app'>;
+
+/**
+ * Rotates without downtime: makes the next application beside the one in use, stores its credentials, and deletes those
+ * that nobody uses any more. What is deleted is judged by how the run found things, and deleted last.
+ */
+export async function rotateOverlap(inputs: OverlapInputs, context: Context): Promise<void> {
+  // The inputs are checked: there is no overlap without a store that is known.
+  const { overlap, store: target } = inputs as { overlap: Overlap; store: NonNullable<OverlapInputs['store']> };
+  const family = { name: overlap.name, tag: tagOf(target.identity as string) };
+  const store = await context.openStore(target);
+  const secret = await store.read();
+  await authorize(context, inputs.credentials);
+  const assessment = await look(context, { inputs, family, store, updatedAt: secret?.updatedAt });
+  const next = assessment.isDue
+    ? await rotate(context, { overlap, family, store, inUse: assessment.inUse })
+    : undefined;
+  if (!next) leaveAlone(context, assessment);
+  await retire(context, { assessment, next });
+}
+
+/** Reads the family, and works out where it stands. */
+async function look(
+  { client, log }: Context,
+  {
+    inputs,
+    family,
+    store,
+    updatedAt,
+  }: { inputs: OverlapInputs; family: Family; store: Store; updatedAt: number | undefined },
+): Promise<Assessment> {
+  const { rows, odd } = await listApplications(client);
+  const theirs = (time: number) => client.ourTime(spanOf(time)) ?? spanOf(time);
+  const members = rows
+    .filter((application) => isMember(family, application))
+    .map((application): Member => {
+      const { createdAt, lastLogin } = application;
+      const spans = [createdAt, lastLogin].map((time) => (time === undefined ? undefined : theirs(time)));
+      return { application, createdAt: spans[0], lastLogin: spans[1] };
+    });
+  const written: Span | undefined = updatedAt === undefined ? undefined : spanOf(updatedAt);
+  const storedAt = written && (store.ourTime(written) ?? written);
+  const clocksKnown = Boolean(client.ourTime(spanOf(0)) && store.ourTime(spanOf(0)));
+  const isWhole = !odd.some((row) => isMember(family, { name: String((row as { name?: unknown } | null)?.name) }));
+  if (!clocksKnown && members.length > 0) {
+    log.warning('One of the servers does not tell its time (no Date header), so no application is deleted.');
+  }
+  if (!isWhole) log.warning('One of the applications cannot be read, so none is deleted.');
+  return assess({
+    members,
+    storedAt,
+    now: client.now(),
+    overlap: (inputs.overlap as Overlap).hours * HOUR,
+    rotateAfter: inputs.rotateAfter === undefined ? undefined : inputs.rotateAfter * DAY,
+    isCertain: clocksKnown && isWhole,
+  });
+}
+
+/** Makes the next member, and stores its credentials. Returns its name. */
+async function rotate(
+  context: Context,
+  { overlap, family, store, inUse }: { overlap: Overlap; family: Family; store: Store; inUse: Member | undefined },
+): Promise<string> {
+  const { client, log } = context;
+  const rehearsed = await store.rehearse();
+  const permissions = await permissionsFor(context, overlap, inUse);
+  const name = memberName(family, client.now());
+  const issued = await createApplication(client, { name, ifExists: 'fail' });
+  log.info(`Created the application ${name} on ${client.baseUrl}`);
+  if (permissions.length === 0) {
+    log.notice(`The application ${name} has no permissions: give it some with access-rules, or in the control plane.`);
+  }
+  await deliver(context, issued, { values: { rotated: true }, permissions, store: rehearsed, oldIsDead: false });
+  return name;
+}
+
+/** The rules that the inputs ask for, or else those of the member in use. */
+async function permissionsFor(
+  { client }: Context,
+  { accessRules }: Overlap,
+  inUse: Member | undefined,
+): Promise<Permission[]> {
+  if (accessRules) return lookUpRules(client, accessRules);
+  if (!inUse) return [];
+  const { application } = inUse;
+  const rules = await rulesOf(client, { id: application.clientId, type: subjectTypeOf(application) });
+  return rules.map(({ roleId, scopeType, scopeId }) => {
+    const text = client.clean(`${roleId} @ ${scopeType}:${scopeId}`);
+    return { roleId, scopeType: scopeType as Permission['scopeType'], scopeId, text };
+  });
+}
+
+function leaveAlone({ client, log, publish }: Context, { inUse }: Assessment): void {
+  const { id, name, clientId } = (inUse as Member).application;
+  publish({ values: { 'app-id': id, 'app-name': name, 'client-id': clientId, rotated: false, stored: false } });
+  log.info(`No rotation is due: the application ${client.clean(name)} stays in use`);
+}
+
+/** Deletes the members that can go, one after the other. One that cannot be deleted does not stop the rest. */
+async function retire(
+  context: Context,
+  { assessment, next }: { assessment: Assessment; next: string | undefined },
+): Promise<void> {
+  const { client, log, publish } = context;
+  const retired: string[] = [];
+  const failures: { name: string; error: RunaiError }[] = [];
+  for (const { member, retire: goes } of assessment.standings) {
+    if (!goes) continue;
+    const { name } = member.application;
+    try {
+      await deleteApplication(client, member.application);
+      retired.push(name);
+      log.info(`Deleted the application ${client.clean(name)}, which nobody uses any more`);
+    } catch (error) {
+      if (!(error instanceof RunaiError) || error.code === 'interrupted') throw error;
+      failures.push({ name, error });
+    }
+  }
+  publish({ values: { 'retired-apps': retired.join('\n') } });
+  report(context, { assessment, next, retired });
+  const [first] = failures;
+  if (!first) return;
+  const list = failures.map(({ name, error }) => `\n- ${client.clean(name)}: ${error.describe()}`).join('');
+  throw first.error.with({
+    operation: undefined,
+    attempts: undefined,
+    message: `${failures.length} of the applications that nobody uses any more could not be deleted:${list}`,
+    hint: 'All else is done; the next run tries again.',
+  });
+}
+
+/** Says in the log and in the summary, of each member, what it is and what happens to it. */
+function report(
+  { client, log, summarize }: Context,
+  { assessment, next, retired }: { assessment: Assessment; next: string | undefined; retired: string[] },
+): void {
+  const lines = assessment.standings.map((standing) => {
+    const { member, role } = standing;
+    const { name, createdAt, lastLogin } = member.application;
+    const fate = fateOf(standing, { isRetired: retired.includes(name), isReplaced: next !== undefined });
+    const times = [createdAt, lastLogin].map((time) => (time === undefined ? 'never' : isoTime(time)));
+    return [client.clean(name), role, times[0] === 'never' ? 'unknown' : times[0], times[1], fate];
+  });
+  for (const [name, role, made, used, fate] of lines) {
+    log.info(`${name}: ${role}, made ${made}, last used ${used}; ${fate}`);
+  }
+  const kept = assessment.standings.filter(
+    ({ member, role }) => role === 'previous' && !retired.includes(member.application.name),
+  );
+  for (const { member, reason } of kept) {
+    const { name, lastLogin } = member.application;
+    const used = lastLogin === undefined ? 'never' : isoTime(lastLogin);
+    log.notice(
+      `The application ${client.clean(name)} is kept: ${reason ?? 'it could not be deleted'} (last used: ${used})`,
+    );
+  }
+  if (next) lines.unshift([next, 'next', isoTime(client.now()), 'never', 'in use from now on']);
+  summarize('Run:ai applications', { head: ['application', 'what it is', 'made', 'last used', 'what happens'], lines });
+}
+
+function fateOf(
+  { role, reason }: Standing,
+  { isRetired, isReplaced }: { isRetired: boolean; isReplaced: boolean },
+): string {
+  if (isRetired) return 'deleted';
+  if (role === 'left behind') return 'nobody uses it; deleted after the next rotation';
+  if (role === 'in use') return isReplaced ? 'replaced; kept for jobs that still use it' : 'stays';
+  return `kept: ${reason ?? 'it could not be deleted'}`;
+}
