@@ -224,6 +224,6 @@ function checkPromises({ exitCode, errors, outputs, masks }: Result, mode: Mode 
   };
   if (exitCode === 0) expect(Object.keys(outputs)).toEqual(expect.arrayContaining(promised[mode ?? 'token']));
   expect(errors).toHaveLength(exitCode === 0 ? 0 : 1);
-  for (const name of secretOutputs) if (name in outputs) expect(masks).toContain(outputs[name]);
+  for (const name of secretOutputs) if (outputs[name] && outputs[name] !== '{}') expect(masks).toContain(outputs[name]);
   expect(Object.keys(actionFile.outputs)).toEqual(expect.arrayContaining(Object.keys(outputs)));
 }

@@ -1,7 +1,10 @@
+import { RunaiError } from '../../src/errors.ts';
+import { Cancellation } from '../../src/http/cancellation.ts';
+import type { Clock } from '../../src/http/clock.ts';
+import { Transport, type TransportOptions } from '../../src/http/transport.ts';
+import { trust } from '../../src/http/trust.ts';
 import { Client } from '../../src/runai/client.ts';
-import type { Clock } from '../../src/runai/clock.ts';
-import { RunaiError } from '../../src/runai/errors.ts';
-import { Transport, type TransportOptions } from '../../src/runai/http.ts';
+import { requestToken } from '../../src/runai/tokens.ts';
 import { createSecrets } from '../../src/secrets.ts';
 import { type Simulator, type SimulatorOptions, startSimulator } from '../simulator/simulator.ts';
 
@@ -35,23 +38,27 @@ export function testClock(): TestClock {
 export interface Setup extends AsyncDisposable {
   simulator: Simulator;
   client: Client;
+  transport: Transport;
+  cancellation: Cancellation;
   clock: TestClock;
   log: string[];
   masks: string[];
 }
 
+type Options = Partial<TransportOptions> & { roots?: string[] };
+
 /** A simulator, and a client for it that has not signed in. */
 export async function connect(
-  { budget = 60_000, clock = testClock(), ...more }: Partial<TransportOptions> & { clock?: TestClock } = {},
+  { clock = testClock(), ...more }: Options & { clock?: TestClock } = {},
   options: SimulatorOptions = {},
 ): Promise<Setup> {
   const simulator = await startSimulator({ now: clock.now, ...options });
-  return { simulator, clock, ...clientFor(simulator.url, { clock, budget, ...more }, simulator) };
+  return { simulator, clock, ...clientFor(simulator.url, { clock, ...more }, simulator) };
 }
 
 export function clientFor(
   baseUrl: string,
-  { clock, budget = 60_000, ...more }: Partial<TransportOptions> & { clock: TestClock },
+  { clock, roots, ...more }: Options & { clock: TestClock },
   simulator?: Simulator,
 ) {
   const log: string[] = [];
@@ -59,17 +66,28 @@ export function clientFor(
   const write = (text: string) => log.push(text);
   const logger = { debug: (text: () => string) => void write(text()), info: write, notice: write, warning: write };
   const { mask, clean } = createSecrets((form) => masks.push(form));
-  const transport = new Transport({ budget, clock, random: () => 1, log: logger, mask, clean, ...more });
-  const client = new Client({ baseUrl, transport, log: logger, mask, clean, now: clock.now });
-  return {
-    client,
-    log,
-    masks,
-    async [Symbol.asyncDispose]() {
-      transport.close();
-      await simulator?.close();
-    },
-  };
+  const cancellation = more.cancellation ?? new Cancellation();
+  const transport = new Transport({
+    budget: 60_000,
+    clock,
+    random: () => 1,
+    log: logger,
+    mask,
+    clean,
+    trust: trust(roots),
+    proxy: undefined,
+    userAgent: 'runai-auth/test',
+    ...more,
+    cancellation,
+  });
+  const caller = { caller: 'the user admin', callerId: undefined };
+  const client = new Client({ baseUrl, transport, log: logger, ...caller, mask, clean, now: clock.now });
+  return { client, transport, cancellation, log, masks, [Symbol.asyncDispose]: async () => simulator?.close() };
+}
+
+/** Signs in as the simulator's administrator. */
+export async function signIn(client: Client, simulator: Simulator): Promise<void> {
+  client.authorize((await requestToken(client, adminGrant(simulator))).accessToken);
 }
 
 /** The grant of the simulator's administrator. */

@@ -11,17 +11,14 @@ export function normalizer(secrets: string[]) {
     names.set(value, known);
     return known;
   };
-  const forms = secrets.flatMap((secret) => {
-    const encoded = [encodeURIComponent(secret), new URLSearchParams([['', secret]]).toString().slice(1)];
-    const plain = [secret, JSON.stringify(secret).slice(1, -1), ...encoded];
-    // In the data of a workflow command, a percent sign is escaped once more.
-    return [...plain, ...plain.map((form) => form.replaceAll('%', '%25'))].map((form) => [form, secret]);
-  });
-  forms.sort(([a = ''], [b = '']) => b.length - a.length);
+  const forms = secrets.flatMap(formsOf);
+  forms.sort((a, b) => b.form.length - a.form.length);
   return (text: string) => {
     let result = text;
-    for (const [form = '', secret = ''] of forms) {
-      if (result.includes(form)) result = result.replaceAll(form, nameFor('secret', secret));
+    for (const { form, secret, how } of forms) {
+      if (!result.includes(form)) continue;
+      const name = nameFor('secret', secret);
+      result = result.replaceAll(form, how ? name.replace('>', `, ${how}>`) : name);
     }
     return result
       .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, (id) => nameFor('id', id))
@@ -29,6 +26,33 @@ export function normalizer(secrets: string[]) {
       .replace(/(127\.0\.0\.1|localhost):\d+/g, '$1:<port>')
       .replace(/ in \d+ ms/g, ' in <n> ms');
   };
+}
+
+/** The forms that a secret takes on the way, and what to call them. */
+function formsOf(secret: string): { form: string; secret: string; how: string }[] {
+  const encoded = encodeURIComponent(secret);
+  const strict = encoded.replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+  const form = new URLSearchParams([['', secret]]).toString().slice(1);
+  const lower = (text: string) => text.replace(/%[0-9A-F]{2}/g, (digits) => digits.toLowerCase());
+  const named: [string, string][] = [
+    [secret, ''],
+    [secret.trim(), 'trimmed'],
+    [JSON.stringify(secret).slice(1, -1), 'in JSON'],
+    [encoded, 'percent-encoded'],
+    [strict, 'percent-encoded, RFC 3986'],
+    [form, 'form-encoded'],
+    [lower(encoded), 'percent-encoded, lower-case digits'],
+    [lower(strict), 'percent-encoded, RFC 3986, lower-case digits'],
+    [lower(form), 'form-encoded, lower-case digits'],
+  ];
+  // In the data of a workflow command, a percent sign is escaped once more.
+  const all = [...named, ...named.map(([text, how]): [string, string] => [text.replaceAll('%', '%25'), how])];
+  const seen = new Set<string>();
+  return all.flatMap(([text, how]) => {
+    if (text === '' || seen.has(text)) return [];
+    seen.add(text);
+    return [{ form: text, secret, how }];
+  });
 }
 
 /** All that a step showed, wrote and sent, in the order in which it did. */
@@ -52,13 +76,9 @@ export function transcript(
 
 const unixLines = (text: string) => text.replaceAll(EOL, '\n').trimEnd();
 
-function requestText({ method, path, rawHeaders, body, connection, status }: RecordedRequest): string {
+function requestText({ method, path, rawHeaders, body, status }: RecordedRequest): string {
   const headers = rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${rawHeaders[index + 1]}`] : []));
-  // The length of a body tells the length of a secret in it, which is not the same in every run.
-  const shown = headers.filter((header) => !/^(host|content-length):/i.test(header));
-  return [
-    `${method} ${path} -> ${status ?? 'no answer'} (connection ${connection})`,
-    ...shown,
-    ...(body ? [body] : []),
-  ].join('\n');
+  // The others are the same in all requests (action/requests.test.ts has them all), or change with the length of a secret.
+  const shown = headers.filter((header) => /^(authorization|content-type): /i.test(header));
+  return [`${method} ${path} -> ${status ?? 'no answer'}`, ...shown, ...(body ? [body] : [])].join('\n');
 }
