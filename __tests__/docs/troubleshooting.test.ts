@@ -7,6 +7,7 @@ import { type Github, startGithub } from '../simulator/github.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { runStep, type StepOptions, type StepResult, startStep } from '../support/runner.ts';
+import { onWindows } from '../support/system.ts';
 import { read } from './documents.ts';
 
 const page = read('docs/troubleshooting.md');
@@ -128,7 +129,7 @@ const ambush = `process.on('newListener', (event) => {
 });`;
 
 /** Windows knows no such signals: there, a process is ended without being asked. */
-const hasSignals = process.platform !== 'win32';
+const hasSignals = !onWindows;
 
 /** Ways into each kind of failure. */
 const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepResult[]>> = {
