@@ -159,6 +159,9 @@ const ambush = `process.on('newListener', (event) => {
   if (event === 'SIGTERM') setImmediate(() => { throw new TypeError('boom'); });
 });`;
 
+/** Windows knows no such signals: there, a process is ended without being asked. */
+const hasSignals = !onWindows;
+
 /** Ways into each kind of failure. */
 const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepResult[]>> = {
   inputs: () => [
