@@ -41,7 +41,6 @@ export interface LostAttempt {
 
 export interface Answer<T> {
   request: Request;
-  service: Service;
   status: number;
   body: Body<T>;
   /** How often the request was sent. */

@@ -1,6 +1,7 @@
 import { RunaiError } from '../errors.ts';
+import type { Span } from '../http/clock.ts';
 import type { Answer, Call } from '../http/exchange.ts';
-import type { Log, Span, Transport } from '../http/transport.ts';
+import type { Log, Transport } from '../http/transport.ts';
 import { isBlocked, refusalOf } from './refusals.ts';
 import { controlPlane } from './service.ts';
 
