@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Mode, modes } from '../../src/inputs.ts';
-import { Haystack } from '../../torture/forms.ts';
+import { Haystack } from '../support/haystack.ts';
 import type { Simulator, SimulatorOptions } from '../simulator/simulator.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 import { actionFile, runStep, type StepOptions, secretOutputs } from '../support/runner.ts';
