@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { startGithub } from '../simulator/github.ts';
 import type { Version } from '../simulator/simulator.ts';
 import { root } from '../support/runner.ts';
-import { type Job, missingTools, readWorkflow, type Workflow, type WorkflowRun } from '../support/workflow.ts';
+import { missingForScripts, skippedFor } from '../support/scripts.ts';
+import { type Job, readWorkflow, type Workflow, type WorkflowRun } from '../support/workflow.ts';
 import {
   addMember,
   callable,
@@ -24,8 +25,7 @@ import {
   workflowOf,
 } from '../support/workflow-scenarios.ts';
 
-const missing = process.platform === 'win32' ? ['a bash of its own'] : missingTools('bash', 'curl');
-const skipped = missing.length > 0 ? ` (skipped: no ${missing.join(', no ')})` : '';
+const missing = missingForScripts('curl');
 const newest: Version = '3.0';
 
 function expectSuccess({ conclusion, shown }: WorkflowRun): void {
@@ -98,7 +98,7 @@ const onOlderToo = [
 ];
 const older = scenarios.filter(({ name }) => onOlderToo.includes(name));
 
-describe.skipIf(missing.length > 0)(`recipes${skipped}`, () => {
+describe.skipIf(missing.length > 0)(`recipes${skippedFor(missing)}`, () => {
   test('there are runs of every recipe, and of every workflow that can be called', () => {
     const files = [...readdirSync(folder), ...callable].sort();
     expect([...new Set(scenarios.map(({ file }) => file))].sort()).toEqual(files);
