@@ -23,11 +23,12 @@ export function publish(
 ): void {
   for (const secret of Object.values(secrets)) mask(secret ?? '');
   for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
-  const outputs = { ...secrets, ...compounds, ...values };
+  // Not one object: a value that is not set must not hide a secret of the same name.
+  const outputs = [secrets, compounds, values].flatMap((results) => Object.entries(results));
   try {
-    for (const [name, value] of Object.entries(outputs)) if (value !== undefined) core.setOutput(name, value);
+    for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
   } catch (cause) {
-    const lost = Object.values({ ...secrets, ...compounds }).some((secret) => secret !== undefined);
+    const lost = [secrets, compounds].flatMap(Object.values).some((secret) => secret !== undefined);
     throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT (${codeOf(cause)})`, {
       warning: lost ? 'So what was just issued is in no output.' : undefined,
       hint: 'Check that the disk of this runner is not full, then run this again: rotate-app as it is, create-app and create-user with if-exists: rotate.',
