@@ -1,9 +1,12 @@
+// What a step prints, writes, sends and stores, from beginning to end: one transcript for each thing that it can be asked to do.
+import { createHash } from 'node:crypto';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Mode, modes } from '../../src/inputs.ts';
-import { Haystack } from '../../torture/forms.ts';
-import type { Simulator, SimulatorOptions } from '../simulator/simulator.ts';
-import { startSimulator } from '../simulator/simulator.ts';
-import { actionFile, runStep, type StepOptions, secretOutputs } from '../support/runner.ts';
+import { modes } from '../../src/inputs.ts';
+import type { GithubOptions } from '../simulator/github.ts';
+import type { SimulatorOptions } from '../simulator/simulator.ts';
+import { secretsIn } from '../support/promises.ts';
+import { actionFile, type StepOptions } from '../support/runner.ts';
+import { openStage, type Stage } from '../support/stage.ts';
 import { transcript } from '../support/transcript.ts';
 
 const admin = { username: 'admin@runai.example', password: 'Pa+ss w&rd%41=é"\\1' };
@@ -14,25 +17,47 @@ const old = '2020-01-01T00:00:00Z';
 
 interface Scenario {
   inputs: StepOptions['inputs'];
-  options?: SimulatorOptions;
-  prepare?: (simulator: Simulator) => void;
-  env?: (simulator: Simulator) => Record<string, string>;
+  options?: SimulatorOptions & { github?: GithubOptions };
+  prepare?: (stage: Stage) => void;
+  env?: (stage: Stage) => Record<string, string>;
   debug?: true;
 }
 
 const externalToken = 'e9XtR4q.b7Kw2mYz.u6Pj';
 const create = { mode: 'create-app', 'app-name': 'new-app', ...byPassword };
 const createUser = { mode: 'create-user', email: 'jo@example.com', ...byPassword };
+const rotate = { mode: 'rotate-app', 'app-name': 'ci-app', ...byPassword };
 const rules = 'ml ENGINEER @ project:4501234\n1 @ tenant:acme\n';
-const withApplication = (simulator: Simulator) => void simulator.addApplication({ ...application, createdAt: old });
-const withAdministrator = (simulator: Simulator) => {
-  withApplication(simulator);
+const withApplication = ({ simulator }: Stage) => void simulator.addApplication({ ...application, createdAt: old });
+const withAdministrator = (stage: Stage) => {
+  const { simulator } = stage;
+  withApplication(stage);
   const role = simulator.roles.find(({ name }) => name === 'System administrator');
   const subjectType = simulator.version.startsWith('2') ? 'app' : 'service-account';
   const scope = { scopeType: 'tenant', scopeId: '1' };
   simulator.addAccessRule({ subjectId: application.clientId, subjectType, roleId: role?.id ?? 0, ...scope });
 };
-const withUser = (simulator: Simulator) => void simulator.addUser({ email: 'Jo@example.com', createdAt: old });
+const withUser = ({ simulator }: Stage) => void simulator.addUser({ email: 'Jo@example.com', createdAt: old });
+
+/** The input `github-token` is filled in with a token that may write everything. */
+const store = { 'store-as': 'RUNAI_CREDENTIALS', 'github-token': 'of the stage' };
+const withSecret =
+  (daysAgo: number) =>
+  ({ github }: Stage) =>
+    void github.editSecret('repository', 'RUNAI_CREDENTIALS', { updatedAt: Date.now() - daysAgo * 86_400_000 });
+
+// The names of applications that take turns hold the beginning of a hash of where their credentials are stored.
+const tag = createHash('sha256').update('repository:1296269:RUNAI_CREDENTIALS').digest('hex').slice(0, 6);
+const overlap = { ...rotate, 'app-name': 'shop', 'overlap-hours': '24', ...store };
+
+/** A member of the family, made and last used so many days ago. */
+function member({ simulator }: Stage, { made, used }: { made: number; used?: number }): string {
+  const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString();
+  const stamp = daysAgo(made).slice(0, 19).replace(/[-:]/g, '').replace('T', '-');
+  const added = simulator.addApplication({ name: `shop-${tag}-${stamp}`, createdAt: daysAgo(made) });
+  if (used !== undefined) added.lastLogin = daysAgo(used);
+  return added.clientId;
+}
 
 const scenarios: Record<string, Scenario> = {
   'token by password, 2.20': { inputs: { mode: 'token', ...byPassword }, options: { version: '2.20' } },
@@ -49,6 +74,10 @@ const scenarios: Record<string, Scenario> = {
     prepare: withApplication,
     debug: true,
   },
+  'token by credentials': {
+    inputs: { mode: 'token', credentials: `${application.clientId}:${application.secret}` },
+    prepare: withApplication,
+  },
   'token with every optional part': {
     inputs: { mode: 'token', ...byPassword },
     options: { version: '2.22', tokenFields: { idToken: true, refreshToken: true, externalToken: true } },
@@ -61,10 +90,13 @@ const scenarios: Record<string, Scenario> = {
     inputs: { mode: 'token', 'external-token': externalToken },
     options: { externalTokens: [externalToken], version: 'next' },
   },
-  'token for the job’s own OIDC token': {
+  "token for the job's own OIDC token": {
     inputs: { mode: 'token', 'oidc-audience': 'runai' },
     options: { oidcAudience: 'runai' },
-    env: ({ oidc }) => ({ ACTIONS_ID_TOKEN_REQUEST_URL: oidc.url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: oidc.requestToken }),
+    env: ({ simulator: { oidc } }) => ({
+      ACTIONS_ID_TOKEN_REQUEST_URL: oidc.url,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: oidc.requestToken,
+    }),
   },
   'token below a path, with debug logging': {
     inputs: { mode: 'token', ...byPassword },
@@ -92,15 +124,15 @@ const scenarios: Record<string, Scenario> = {
   'create-app with access rules, 3.0': { inputs: { ...create, 'access-rules': rules }, options: { version: '3.0' } },
   'create-app with a role that is not there': { inputs: { ...create, 'access-rules': 'Nobody @ tenant:1' } },
   'create-app by an application with the right to': {
-    inputs: { ...create, username: '', password: '', ...byApplication },
+    inputs: { mode: 'create-app', 'app-name': 'new-app', ...byApplication },
     prepare: withAdministrator,
   },
   'create-app by an application without the right to': {
-    inputs: { ...create, username: '', password: '', ...byApplication },
+    inputs: { mode: 'create-app', 'app-name': 'new-app', ...byApplication },
     prepare: withApplication,
   },
   'create-app with a foreign token': {
-    inputs: { ...create, username: '', password: '', 'access-token': 'f3Gh8Jk.q2Wx5Vb.n7Mt' },
+    inputs: { mode: 'create-app', 'app-name': 'new-app', 'access-token': 'f3Gh8Jk.q2Wx5Vb.n7Mt' },
   },
   'create-app that exists, fail': { inputs: { ...create, 'app-name': 'ci-app' }, prepare: withApplication },
   'create-app that exists, skip': {
@@ -113,7 +145,7 @@ const scenarios: Record<string, Scenario> = {
   },
   'create-app whose answer was lost': {
     inputs: create,
-    prepare: (simulator) =>
+    prepare: ({ simulator }) =>
       simulator.fault({ method: 'POST', path: '/apps', fault: { kind: 'reset', when: 'before-head', work: true } }),
   },
   'create-user, 2.20': { inputs: createUser, options: { version: '2.20' } },
@@ -131,14 +163,93 @@ const scenarios: Record<string, Scenario> = {
   'create-user that exists, rotate': { inputs: { ...createUser, 'if-exists': 'rotate' }, prepare: withUser },
   'create-user whose answer was lost': {
     inputs: createUser,
-    prepare: (simulator) =>
+    prepare: ({ simulator }) =>
       simulator.fault({ method: 'POST', path: '/users', fault: { kind: 'truncated', work: true } }),
   },
-  'rotate-app by name': {
-    inputs: { mode: 'rotate-app', 'app-name': 'ci-app', ...byPassword },
-    prepare: withApplication,
+  'create-user for several, of whom one exists': {
+    inputs: { ...createUser, email: 'jo@example.com\nkim@example.com' },
+    prepare: withUser,
   },
-  'rotate-app that is not there': { inputs: { mode: 'rotate-app', 'app-name': 'no-app', ...byPassword } },
+  'create-app, stored in the repository': { inputs: { ...create, ...store } },
+  'create-app, stored in an environment': {
+    inputs: { ...create, ...store, 'store-in': 'environment:production', 'access-rules': rules },
+    options: { github: { environments: ['production'] } },
+  },
+  'create-app, stored in the organization, for selected repositories': {
+    inputs: { ...create, ...store, 'store-in': 'organization' },
+    options: {
+      github: {
+        organizationSecrets: { RUNAI_CREDENTIALS: { visibility: 'selected', selectedRepositoryIds: [11, 12] } },
+      },
+    },
+  },
+  'create-app, not stored for want of a permission': {
+    inputs: { ...create, ...store, 'github-token': 'without permissions' },
+  },
+  'create-app with repair, where there is no application': { inputs: { ...create, ...store, 'if-exists': 'repair' } },
+  'create-app with repair, where the credentials are stored': {
+    inputs: { ...create, 'app-name': 'ci-app', ...store, 'if-exists': 'repair' },
+    prepare: (stage) => {
+      withApplication(stage);
+      withSecret(10)(stage);
+    },
+  },
+  'create-app with repair, where the secret is older than the application': {
+    inputs: { ...create, 'app-name': 'ci-app', ...store, 'if-exists': 'repair' },
+    prepare: (stage) => {
+      stage.simulator.addApplication({ name: 'ci-app' });
+      withSecret(10)(stage);
+    },
+  },
+  'rotate-app by name': { inputs: rotate, prepare: withApplication },
+  'rotate-app that is not there': { inputs: { ...rotate, 'app-name': 'no-app' } },
+  'rotate-app in place, stored': { inputs: { ...rotate, ...store }, prepare: withApplication },
+  'rotate-app in place, due': {
+    inputs: { ...rotate, ...store, 'rotate-after-days': '30' },
+    prepare: (stage) => {
+      withApplication(stage);
+      withSecret(31)(stage);
+    },
+  },
+  'rotate-app in place, not due': {
+    inputs: { ...rotate, ...store, 'rotate-after-days': '30' },
+    prepare: (stage) => {
+      withApplication(stage);
+      withSecret(29)(stage);
+    },
+  },
+  'rotate-app with overlap, for the first time': { inputs: { ...overlap, 'access-rules': 'Viewer @ project:7' } },
+  'rotate-app with overlap, not due': {
+    inputs: { ...overlap, 'rotate-after-days': '30' },
+    prepare: (stage) => {
+      member(stage, { made: 7 });
+      withSecret(7)(stage);
+    },
+  },
+  'rotate-app with overlap, due, with the rules of the one in use': {
+    inputs: overlap,
+    prepare: (stage) => {
+      const subjectId = member(stage, { made: 7 });
+      stage.simulator.addAccessRule({
+        subjectId,
+        subjectType: 'app',
+        roleId: 9,
+        scopeType: 'project',
+        scopeId: '4501234',
+      });
+      withSecret(7)(stage);
+    },
+  },
+  'rotate-app with overlap, which retires those that nobody uses': {
+    inputs: { ...overlap, 'rotate-after-days': '30' },
+    prepare: (stage) => {
+      member(stage, { made: 40, used: 9 });
+      member(stage, { made: 20, used: 0.5 });
+      member(stage, { made: 7, used: 3 });
+      member(stage, { made: 1 });
+      withSecret(6)(stage);
+    },
+  },
   'delete-app by name, 3.0': {
     inputs: { mode: 'delete-app', 'app-name': 'ci-app', ...byPassword },
     options: { version: '3.0' },
@@ -146,53 +257,64 @@ const scenarios: Record<string, Scenario> = {
   },
   'delete-app that is gone': { inputs: { mode: 'delete-app', 'app-name': 'no-app', ...byPassword } },
   'wrong inputs of every kind': {
-    inputs: { mode: 'create-user', url: 'http://acme.run.ai', username: 'jo', 'app-id': '7', notify: 'maybe' },
+    inputs: {
+      mode: 'create-user',
+      url: 'http://acme.run.ai',
+      username: 'jo',
+      'app-id': '7',
+      notify: 'maybe',
+      'store-as': 'x',
+    },
   },
-  'no inputs at all': { inputs: { url: '' } },
+  'no inputs at all': { inputs: { url: '', username: '' } },
   'a redirect': {
     inputs: { mode: 'token', ...byPassword },
-    prepare: (simulator) =>
+    prepare: ({ simulator }) =>
       simulator.fault({ fault: { kind: 'redirect', status: 302, location: 'https://login.example.com/?from=runai' } }),
   },
   'a log-in page': {
     inputs: { mode: 'token', ...byPassword },
-    prepare: (simulator) => simulator.fault({ times: Infinity, fault: { kind: 'html', status: 200 } }),
+    prepare: ({ simulator }) => simulator.fault({ times: Infinity, fault: { kind: 'html', status: 200 } }),
   },
-  'something that is not Run:ai': {
+  'something that is not a control plane': {
     inputs: { mode: 'token', ...byPassword },
-    prepare: (simulator) => simulator.fault({ times: Infinity, fault: { kind: 'html', status: 404 } }),
+    prepare: ({ simulator }) => simulator.fault({ times: Infinity, fault: { kind: 'html', status: 404 } }),
   },
   'a server that repeats the secret': {
     inputs: { mode: 'token', ...byPassword },
-    prepare: (simulator) =>
+    prepare: ({ simulator }) =>
       simulator.fault({ times: Infinity, fault: { kind: 'echo', status: 400, style: 'commands' } }),
   },
   'a Retry-After past the deadline': {
     inputs: { mode: 'token', ...byPassword },
-    prepare: (simulator) =>
+    prepare: ({ simulator }) =>
       simulator.fault({ fault: { kind: 'status', status: 429, headers: { 'retry-after': '3600' } } }),
   },
 };
 
 const seen = { modes: new Set<string>(), outputs: new Set<string>() };
 
-describe('a step with the committed bundle', () => {
-  it.each(Object.entries(scenarios))('%s', async (name, { inputs, options, prepare, env, debug }) => {
-    const simulator = await startSimulator({ admin, ...options });
-    try {
-      prepare?.(simulator);
-      const given = { url: simulator.url, ...inputs };
-      const secrets = [given.password, given['client-secret'], given['access-token'], given['external-token']];
-      const known = secrets.filter((secret): secret is string => Boolean(secret));
-      const result = await runStep({ inputs: given, env: env?.(simulator) ?? {}, ...(debug && { debug }) });
-      await expect(transcript(result, { simulator, secrets: known })).toMatchFileSnapshot(`__snapshots__/${name}.txt`);
-      expect(simulator.violations).toEqual([]);
-      expect(result.strayFiles).toEqual([]);
-      checkNothingLeaks(result, [...known, ...simulator.secretsIssued]);
-      checkPromises(result, given.mode as Mode | undefined);
-    } finally {
-      await simulator.close();
-    }
+/** Inputs that name a token of GitHub get one. */
+function complete(inputs: StepOptions['inputs'], { simulator, github }: Stage): StepOptions['inputs'] {
+  const tokens: Record<string, () => string> = {
+    'of the stage': () => github.token,
+    'without permissions': () => github.addToken({ permissions: {} }),
+  };
+  const token = tokens[inputs['github-token'] ?? '']?.();
+  return { url: simulator.url, ...inputs, ...(token && { 'github-token': token }) };
+}
+
+describe.concurrent('a step with the committed bundle', () => {
+  it.for(Object.entries(scenarios))('%s', async ([name, { inputs, options, prepare, env, debug }], { expect: own }) => {
+    await using stage = await openStage({ admin, ...options });
+    prepare?.(stage);
+    const given = complete(inputs, stage);
+    const result = await stage.run(given, { env: env?.(stage) ?? {}, ...(debug && { debug }) });
+    if (given.mode) seen.modes.add(given.mode);
+    for (const output of Object.keys(result.outputs)) seen.outputs.add(output);
+    const { simulator, github } = stage;
+    const shown = transcript(result, { simulator, github, secrets: secretsIn(given) });
+    await own(shown).toMatchFileSnapshot(`__snapshots__/${name}.txt`);
   });
 
   afterAll(() => {
@@ -200,30 +322,3 @@ describe('a step with the committed bundle', () => {
     expect([...seen.outputs].sort()).toEqual(Object.keys(actionFile.outputs).sort());
   });
 });
-
-type Result = Awaited<ReturnType<typeof runStep>>;
-
-/** No secret anywhere but in `add-mask` commands and in the outputs that are there for it. */
-function checkNothingLeaks({ log, stderr, summary, outputs }: Result, secrets: string[]): void {
-  const shown = log.filter(({ command }) => command !== 'add-mask').map(({ text }) => text);
-  const open = Object.entries(outputs).flatMap(([name, value]) => (secretOutputs.includes(name) ? [] : [value]));
-  const haystack = new Haystack([...shown, stderr, summary, ...open]);
-  for (const secret of new Set(secrets)) expect(haystack.find(secret)).toBeUndefined();
-}
-
-/** Exit code 0 with what the mode promises, or 1 with one error; and every secret output was masked. */
-function checkPromises({ exitCode, errors, outputs, masks }: Result, mode: Mode | undefined): void {
-  if (mode) seen.modes.add(mode);
-  for (const name of Object.keys(outputs)) seen.outputs.add(name);
-  const promised: Record<Mode, string[]> = {
-    token: ['access-token', 'expires-in', 'expires-at'],
-    'create-app': ['app-id', 'app-name', 'client-id', 'created'],
-    'create-user': ['user-id', 'email', 'created'],
-    'rotate-app': ['app-id', 'app-name', 'client-id', 'client-secret'],
-    'delete-app': ['deleted'],
-  };
-  if (exitCode === 0) expect(Object.keys(outputs)).toEqual(expect.arrayContaining(promised[mode ?? 'token']));
-  expect(errors).toHaveLength(exitCode === 0 ? 0 : 1);
-  for (const name of secretOutputs) if (outputs[name] && outputs[name] !== '{}') expect(masks).toContain(outputs[name]);
-  expect(Object.keys(actionFile.outputs)).toEqual(expect.arrayContaining(Object.keys(outputs)));
-}
