@@ -1,16 +1,18 @@
+// The committed bundle: whether it is what the source builds, what is in it, and what each mode loads of it.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { startSimulator } from '../simulator/simulator.ts';
-import { actionFile, root, runStep, startStep } from '../support/runner.ts';
-import { onWindows } from '../support/system.ts';
+import { actionFile, root } from '../support/runner.ts';
+import { openStage } from '../support/stage.ts';
 
 const temp = mkdtempSync(join(tmpdir(), 'bundle-'));
 afterAll(() => rmSync(temp, { recursive: true, force: true }));
 
-const credentials = ({ admin }: { admin: { username: string; password: string } }) => ({ ...admin });
+const text = (name: string) => readFileSync(join(root, 'dist', name), 'utf8');
+const scripts = readdirSync(join(root, 'dist')).filter((name) => name.endsWith('.js'));
 
 describe('dist/', () => {
   it('is what the source builds', () => {
@@ -25,37 +27,30 @@ describe('dist/', () => {
     }
   });
 
-  it('is ASCII, since one character beyond Latin-1 makes V8 keep all of it in two bytes a character', () => {
-    expect(readFileSync(join(root, 'dist/index.js'), 'latin1')).not.toMatch(/[^\x00-\x7f]/);
+  it.each(scripts)(
+    '%s is ASCII, since one character beyond Latin-1 makes V8 keep all of it in two bytes each',
+    (name) => {
+      expect(readFileSync(join(root, 'dist', name), 'latin1')).not.toMatch(/[^\x00-\x7f]/);
+    },
+  );
+
+  it.each(scripts)('%s holds no source map', (name) => {
+    expect(text(name)).not.toContain('sourceMappingURL');
   });
 
-  it('is smaller than 100 kB, and holds no source map', () => {
-    expect(statSync(join(root, 'dist/index.js')).size).toBeLessThan(100_000);
-    expect(readFileSync(join(root, 'dist/index.js'), 'utf8')).not.toContain('sourceMappingURL');
-  });
-
-  it('holds neither undici nor the modules that start processes', () => {
-    const bundle = readFileSync(join(root, 'dist/index.js'), 'utf8');
-    expect(bundle).toContain('undici is not part of this bundle');
-    expect(bundle).not.toContain('child_process');
-  });
-
-  it('loads events in place of assert, which the tunnel package requires and does not use', () => {
-    const tunnel = readFileSync(join(root, 'node_modules/tunnel/lib/tunnel.js'), 'utf8');
-    expect(tunnel.match(/\bassert\b/g)).toHaveLength(2);
-    expect(tunnel).toContain("var assert = require('assert');");
-    expect(readFileSync(join(root, 'dist/index.js'), 'utf8')).not.toMatch(/["'](node:)?assert["']/);
+  it('holds neither undici nor what starts processes, which the toolkit imports and nothing here calls', () => {
+    for (const name of scripts) expect(text(name)).not.toMatch(/undici|child_process|["'](node:)?assert["']/i);
   });
 
   it('does not load fs.promises, which the toolkit would for a summary that is not used', () => {
-    const bundle = readFileSync(join(root, 'dist/index.js'), 'utf8');
-    expect(bundle).toContain('GITHUB_STEP_SUMMARY');
-    expect(bundle).not.toMatch(/\bpromises\b/);
+    expect(text('index.js')).toContain('GITHUB_STEP_SUMMARY');
+    for (const name of scripts) expect(text(name)).not.toMatch(/\bpromises\b/);
   });
 
   it('comes with the licences of all that is in it', () => {
     const licenses = readFileSync(join(root, 'dist/licenses.txt'), 'utf8');
-    for (const name of ['@actions/core', '@actions/http-client', 'tunnel']) expect(licenses).toContain(`${name}\n`);
+    for (const name of ['@actions/core', '@actions/http-client', '@noble/ciphers', '@noble/hashes'])
+      expect(licenses).toContain(`${name}\n`);
   });
 });
 
@@ -69,83 +64,69 @@ function otherNodes(): string[] {
   return [...found].flatMap(([name, node]) => (Number(/^v(\d+)/.exec(name)?.[1]) >= 20 ? [node] : []));
 }
 
-describe('the step', () => {
+describe.concurrent('the step', () => {
   it('runs on the Node that action.yml asks for', () => {
     expect(actionFile.runs).toEqual({ using: `node${process.versions.node.split('.')[0]}`, main: 'dist/index.js' });
   });
 
   it.each(otherNodes())('works with %s', async (node) => {
-    const simulator = await startSimulator();
-    const result = await runStep({ inputs: { mode: 'token', url: simulator.url, ...credentials(simulator) }, node });
-    expect(result).toMatchObject({ exitCode: 0, stderr: '' });
-    expect(simulator.isValidToken(result.outputs['access-token'] ?? '')).toBe(true);
-    await simulator.close();
+    await using stage = await openStage();
+    const store = { 'store-as': 'RUNAI_CREDENTIALS', 'github-token': stage.github.token };
+    const result = await stage.run({ mode: 'create-app', 'app-name': 'ci-app', ...store }, { node });
+    expect(result.exitCode).toBe(0);
+    expect(stage.github.secretValue('repository', 'RUNAI_CREDENTIALS')).toBe(result.outputs['credentials']);
+  });
+});
+
+/** The files of the bundle that a step loads. */
+async function loadedBy(inputs: Record<string, string>): Promise<string[]> {
+  await using stage = await openStage();
+  stage.simulator.addApplication({ name: 'ci-app' });
+  const list = join(mkdtempSync(join(temp, 'loaded-')), 'list');
+  const preload = fileURLToPath(new URL('../support/loaded-modules.cjs', import.meta.url));
+  const env = { NODE_OPTIONS: `--require "${preload.replaceAll('\\', '/')}"`, LOADED_MODULES: list };
+  const given = inputs['store-as'] ? { ...inputs, 'github-token': stage.github.token } : inputs;
+  expect((await stage.run(given, { env })).exitCode).toBe(0);
+  const files = readFileSync(list, 'utf8')
+    .split('\n')
+    .map((file) => basename(file));
+  return files.filter((name) => scripts.includes(name)).sort();
+}
+
+/** The chunks that hold the sealed box, by the names of its parts, and by GitHub's header for its API. */
+const sealing = scripts.filter((name) => /xsalsa20poly1305|x25519/i.test(text(name)));
+const storing = scripts.filter((name) => text(name).includes('x-github-api-version'));
+
+describe.concurrent('a step loads of the bundle', () => {
+  const create = { mode: 'create-app', 'app-name': 'new-app' };
+
+  it('one file for a token', async () => {
+    expect(await loadedBy({ mode: 'token' })).toEqual(['index.js']);
   });
 
-  it('asks for nothing when the outputs could not be written', async () => {
-    const simulator = await startSimulator();
-    const inputs = { mode: 'create-app', url: simulator.url, 'app-name': 'a1', ...credentials(simulator) };
-    for (const file of ['', join(temp, 'missing')]) {
-      const result = await runStep({ inputs, env: { GITHUB_OUTPUT: file } });
-      expect(result.exitCode).toBe(1);
-      expect(result.errors).toEqual([expect.stringContaining('GITHUB_OUTPUT')]);
-    }
-    expect(simulator.requests).toEqual([]);
-    await simulator.close();
+  it.each([
+    ['create-app', create],
+    ['create-user', { mode: 'create-user', email: 'jo@example.com' }],
+    ['rotate-app', { mode: 'rotate-app', 'app-name': 'ci-app' }],
+    ['delete-app', { mode: 'delete-app', 'app-name': 'ci-app' }],
+  ])('what changes something for %s, and nothing of the store', async (_mode, inputs) => {
+    const files = await loadedBy(inputs);
+    expect(files.length).toBeGreaterThan(1);
+    for (const name of [...sealing, ...storing]) expect(files).not.toContain(name);
   });
 
-  it.skipIf(process.platform === 'win32')('does not wait for a reader where the job summary is a pipe', async () => {
-    const simulator = await startSimulator();
-    const pipe = join(temp, 'pipe');
-    execFileSync('mkfifo', [pipe]);
-    const inputs = { mode: 'create-app', url: simulator.url, 'app-name': 'a1', ...credentials(simulator) };
-    const result = await runStep({ inputs, env: { GITHUB_STEP_SUMMARY: pipe } });
-    expect(result).toMatchObject({ exitCode: 0, hung: false });
-    expect(result.warnings).toContain('The job summary could not be written.');
-    await simulator.close();
+  it.each([
+    ['create-app', create],
+    ['rotate-app', { mode: 'rotate-app', 'app-name': 'ci-app' }],
+    ['rotate-app with overlap', { mode: 'rotate-app', 'app-name': 'shop', 'overlap-hours': '24' }],
+  ])('the store and the sealed box only with store-as: %s', async (_mode, inputs) => {
+    const files = await loadedBy({ ...inputs, 'store-as': 'RUNAI_CREDENTIALS' });
+    expect(files).toEqual(expect.arrayContaining([...sealing, ...storing]));
   });
 
-  it('goes on where there is no job summary', async () => {
-    const simulator = await startSimulator();
-    const inputs = { mode: 'create-app', url: simulator.url, 'app-name': 'a1', ...credentials(simulator) };
-    const without = await runStep({ inputs, env: { GITHUB_STEP_SUMMARY: '' } });
-    expect(without).toMatchObject({ exitCode: 0, warnings: [] });
-    const missing = await runStep({
-      inputs: { ...inputs, 'app-name': 'a2' },
-      env: { GITHUB_STEP_SUMMARY: join(temp, 'missing') },
-    });
-    expect(missing).toMatchObject({ exitCode: 0, warnings: ['The job summary could not be written.'] });
-    await simulator.close();
+  it('and the sealed box is in a chunk', () => {
+    expect(sealing.length).toBeGreaterThan(0);
+    expect(storing.length).toBeGreaterThan(0);
+    expect([...sealing, ...storing]).not.toContain('index.js');
   });
-
-  it('ends by its deadline while the server is silent', async () => {
-    const simulator = await startSimulator();
-    simulator.fault({ times: Infinity, fault: { kind: 'stall', when: 'before-head' } });
-    const result = await runStep({
-      inputs: { mode: 'token', url: simulator.url, 'timeout-seconds': '1', ...credentials(simulator) },
-    });
-    expect(result.exitCode).toBe(1);
-    expect(result.errors).toEqual([expect.stringMatching(/no whole answer came in time .* the deadline of 1 s/)]);
-    // One attempt may take five seconds, but not longer than the run.
-    expect(result.duration).toBeLessThan(4_500);
-    await simulator.close();
-  });
-
-  it.skipIf(onWindows).each(['SIGINT', 'SIGTERM'] as const)(
-    'is ended by %s at once, with no output',
-    async (signal) => {
-      const simulator = await startSimulator();
-      simulator.fault({ path: '/apps', fault: { kind: 'stall', when: 'before-head', work: true } });
-      const inputs = { mode: 'create-app', url: simulator.url, 'app-name': 'a1', ...credentials(simulator) };
-      const step = startStep({ inputs });
-      while (simulator.applications.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-      step.child.kill(signal);
-      const result = await step.result;
-      expect(result).toMatchObject({ hung: false, exitCode: signal === 'SIGINT' ? 130 : 143, outputs: {} });
-      expect(result.errors).toEqual([
-        `create-app: stopped by ${signal}. What it was creating may exist: run it again with if-exists: rotate.`,
-      ]);
-      await simulator.close();
-    },
-  );
 });
