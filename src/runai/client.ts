@@ -171,8 +171,10 @@ export class Client {
       return { ...found, answer: { ...found.answer, lost } };
     };
     for (let round = 1; round <= ROUNDS; round++) {
-      for (const path of this.#order(endpoint)) {
-        const answer = await this.#try({ ...callTo(path), probe: true }, tries);
+      const paths = this.#order(endpoint);
+      for (const path of paths) {
+        // Where there is no other path, a page is not an answer, and the work behind it may be done.
+        const answer = await this.#try({ ...callTo(path), probe: paths.length > 1 }, tries);
         tries.push({ path, answer });
         if (!isAbsent(answer) && answer.status !== 403) return done({ answer, path, others: [] });
       }
@@ -181,7 +183,9 @@ export class Client {
       if (!tries.some(({ answer }) => isPage(answer))) break;
     }
     const page = tries.find(({ answer }) => isPage(answer)) ?? tries.at(-1);
-    throw this.#nothingThere(this.#order(endpoint), (page as { answer: Answer<T> }).answer);
+    const paths = this.#order(endpoint);
+    const problem = this.#nothingThere(paths, (page as { answer: Answer<T> }).answer);
+    throw withWarning(problem, { tries, call: callTo(paths[0] as string) });
   }
 
   // What earlier attempts on other paths may have done is said here, too.
@@ -189,8 +193,7 @@ export class Client {
     try {
       return await this.send(call);
     } catch (error) {
-      const lost = tries.some(({ answer }) => answer.lost.length > 0);
-      throw lost && call.ifLost && error instanceof RunaiError ? error.warn(call.ifLost) : error;
+      throw error instanceof RunaiError ? withWarning(error, { tries, call }) : error;
     }
   }
 
@@ -215,6 +218,14 @@ export class Client {
         : 'Something in front of the control plane may not let this path through, or this action does not know its version.';
     return new RunaiError('not-run-ai', `${this.baseUrl} has ${missing} (${status})`, { status, hint });
   }
+}
+
+function withWarning<T>(
+  error: RunaiError,
+  { tries, call }: { tries: { answer: Answer<T> }[]; call: ApiCall<T> },
+): RunaiError {
+  const isLost = tries.some(({ answer }) => answer.lost.length > 0);
+  return isLost && call.ifLost ? error.warn(call.ifLost) : error;
 }
 
 function encode({ json, form }: { json?: unknown; form?: URLSearchParams | undefined }) {
