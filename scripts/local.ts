@@ -129,24 +129,22 @@ function print(
 ): void {
   console.log(['', ...asShown(result.log)].join('\n'));
   if (result.stderr) console.error(result.stderr);
-  const hide = (value: string) =>
+  const shown = (value: string) =>
     showSecrets ? value : `*** (${value.length} characters; --show-secrets prints them)`;
-  const shown = Object.entries(result.outputs).map(
-    ([name, value]) => `  ${name}: ${result.masks.includes(value) ? hide(value) : value}`,
+  const outputs = Object.entries(result.outputs).map(
+    ([name, value]) => `  ${name}: ${result.masks.includes(value) ? shown(value) : value}`,
   );
-  console.log(['', shown.length > 0 ? 'Outputs:' : 'No outputs.', ...shown].join('\n'));
-  const writes = github
-    ? writesThatLast(github).map(
-        ({ place, name, value }) => `  ${name} in the ${place.replace(':', ' ')}: ${hide(value)}`,
-      )
-    : [];
-  if (writes.length > 0) console.log(['', 'Stored at GitHub:', ...writes].join('\n'));
+  console.log(['', outputs.length > 0 ? 'Outputs:' : 'No outputs.', ...outputs].join('\n'));
+  const stored = (github ? storedIn(github) : []).map(
+    ({ place, name, value }) => `  ${name} in the ${place.replace(':', ' ')}: ${shown(value)}`,
+  );
+  if (stored.length > 0) console.log(['', 'Stored at GitHub:', ...stored].join('\n'));
   if (result.summary) console.log(`\nJob summary:\n${plain(result.summary)}`);
 }
 
-/** What the step stored and did not delete again. */
-function writesThatLast(github: Github): readonly Write[] {
-  return github.writes.filter(({ place, name, value }) => github.secretValue(place, name) === value);
+/** What the step stored, and did not delete again. */
+function storedIn({ writes, secretValue }: Github): Write[] {
+  return writes.filter(({ place, name, value }) => secretValue(place, name) === value);
 }
 
 /** A table of the job summary as lines of text. */

@@ -36,8 +36,8 @@ describe('npm run local', () => {
     expect(stdout).not.toContain('REHEARSAL');
   });
 
-  it.each(['repository', 'environment:production', 'organization'])(
-    'opens what was stored where asked to (%s)',
+  it.each(['environment:production', 'organization'])(
+    'opens secrets, and what was stored, when asked to (%s)',
     (place) => {
       const storing = ['--store-as', 'RUNAI_CREDENTIALS', '--store-in', place, '--show-secrets'];
       const { exitCode, stdout } = local('--mode', 'create-app', '--app-name', 'ci', ...storing);
