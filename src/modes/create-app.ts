@@ -23,7 +23,7 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   const { created, clientSecret } = issued;
   log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, isStored: kept !== undefined }));
   const oldIsDead = !created && clientSecret !== undefined;
-  // Where nothing is issued, the store was not rehearsed, but `stored` is promised all the same.
+  // Also where nothing was rehearsed, since the credentials of what exists are stored.
   const values = { created, ...(store && { stored: false }) };
   const delivered = await deliver(context, issued, { values, permissions, store: rehearsed, oldIsDead });
   warnIfDisabled(context, issued);
