@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Github, startGithub } from '../../__tests__/simulator/github.ts';
 import { within } from '../../__tests__/simulator/profiles.ts';
 import { type Simulator, startSimulator, type Version } from '../../__tests__/simulator/simulator.ts';
+import { Haystack } from '../../__tests__/support/haystack.ts';
 import { asShown } from '../../__tests__/support/log.ts';
 import { type RunningStep, type StepResult, secretOutputs, startStep } from '../../__tests__/support/runner.ts';
 import { onWindows } from '../../__tests__/support/system.ts';
@@ -174,14 +175,17 @@ async function cancel(stage: Stage): Promise<void> {
 
 function end(stage: Stage): void {
   const { simulator, github, printed } = stage;
-  const text = printed.join('\n');
+  const haystack = new Haystack(printed);
   const secrets = [...new Set([...simulator.secretsIssued, ...github.tokens])];
   stage.say('title', 'In total');
   const count = `${simulator.requests.length} requests to Run:ai and ${github.requests.length} to GitHub`;
   const isDocumented = [...simulator.violations, ...github.violations].length === 0;
   stage.claim(`${count}, all of them as documented.`, isDocumented);
-  const isSecret = !secrets.some((secret) => partsOf(secret).some((part) => text.includes(part)));
-  stage.claim(`Of the ${secrets.length} secrets, not even 8 characters are in the text above.`, isSecret);
+  const found = secrets.some((secret) => haystack.find(secret));
+  stage.claim(
+    `Of the ${secrets.length} secrets, not even 8 characters are in the text above, however encoded.`,
+    !found,
+  );
 }
 
 const stored = ({ github }: Stage) => github.secretValue('repository', secretName) ?? '';
@@ -190,5 +194,3 @@ function works({ simulator }: Stage, credentials = ''): boolean {
   const colon = credentials.indexOf(':');
   return simulator.isValidSecret(credentials.slice(0, colon), credentials.slice(colon + 1));
 }
-
-const partsOf = (secret: string) => Array.from({ length: secret.length - 7 }, (_, at) => secret.slice(at, at + 8));
