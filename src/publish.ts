@@ -23,12 +23,15 @@ export function publish(
 ): void {
   for (const secret of Object.values(secrets)) mask(secret ?? '');
   for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
-  const outputs = { ...secrets, ...compounds, ...values };
+  // One by one: a name without a value in one of them must not hide its value in another.
+  const outputs = [secrets, compounds, values].flatMap((group) => Object.entries(group));
   try {
-    for (const [name, value] of Object.entries(outputs)) if (value !== undefined) core.setOutput(name, value);
+    for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
   } catch (cause) {
     const lost = Object.values({ ...secrets, ...compounds }).some((secret) => secret !== undefined);
-    throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT (${codeOf(cause)})`, {
+    const code = codeOf(cause);
+    const why = code === 'unknown' ? '' : ` (${code})`;
+    throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT${why}`, {
       warning: lost ? 'So what was just issued is in no output.' : undefined,
       hint: 'Check that the disk of this runner is not full, then run this again: rotate-app as it is, create-app and create-user with if-exists: rotate.',
       cause,

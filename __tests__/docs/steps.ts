@@ -33,9 +33,8 @@ const plausible: Record<string, string> = {
 
 function plainValue(name: string, { given, origin }: { given: string; origin: string }): string {
   if (name === 'url') return origin;
-  // An expression may hold single braces, as format('{0}') does.
-  const filledIn = given.replace(/\$\{\{.*?\}\}/gs, '1');
-  return given !== filledIn && filledIn.trim() === '1' ? (plausible[name] ?? 'x1') : filledIn;
+  if (/^\$\{\{((?!\}\}).)*\}\}$/.test(given.trim())) return plausible[name] ?? 'x1';
+  return given.replace(/\$\{\{.*?\}\}/g, '1');
 }
 
 export interface Trial {

@@ -1,4 +1,4 @@
-// Loaded into each step before the bundle: writes down, at the end, how much memory the process had at its peak.
+// Loaded into a process before anything else: writes down, at the end, how much memory the process had at its peak.
 const { readFileSync, writeFileSync } = require('node:fs');
 
 // On Linux, ru_maxrss begins with the size of the process that started this one; VmHWM is the process's own.
@@ -11,5 +11,5 @@ function peak() {
 }
 
 process.on('exit', () => {
-  if (process.env.TORTURE_MEMORY) writeFileSync(process.env.TORTURE_MEMORY, String(peak()));
+  if (process.env.PEAK_MEMORY) writeFileSync(process.env.PEAK_MEMORY, String(peak()));
 });

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import * as tls from 'node:tls';
-import { createAuthority } from '../__tests__/support/certificates.ts';
+import { createAuthority } from '../support/certificates.ts';
+import type { Target } from './targets.ts';
 
 /** What can go wrong below HTTP, each time with a new connection. */
 export const connectionFaults = ['refused', 'never-accepted', 'reset', 'end', 'silent', 'not-http'] as const;
@@ -19,21 +20,14 @@ export const tlsFaults = [
 ] as const;
 export type FrontFault = (typeof connectionFaults)[number] | (typeof tlsFaults)[number];
 
-export interface Target {
-  method: string;
-  path: RegExp;
-  /** So many matching requests are let through first. */
-  skip?: number;
-}
-
 export interface FrontOptions {
-  /** The port of the control plane, which speaks plain HTTP. */
+  /** The port of the server, which speaks plain HTTP. */
   port: number;
   secure: boolean;
   /** The request that brings the fault on: its connection is reset, and the next ones meet the fault. */
-  target: Target;
+  target: Pick<Target, 'method' | 'path' | 'skip'>;
   fault: FrontFault;
-  /** Whether the control plane gets that request, before its answer is thrown away. */
+  /** Whether the server gets that request, before its answer is thrown away. */
   work: boolean;
   /** The fault is there from the first connection on, since no request comes before the target. */
   atOnce: boolean;
@@ -64,7 +58,7 @@ const REFUSED_AT_FIRST_FOR = 2500;
 /** Shorter than an attempt: its connection is then made, or refused. */
 const NOT_ACCEPTED_FOR = 3000;
 
-/** Stands between the action and the control plane, and breaks connections. */
+/** Stands between the action and a server, and breaks connections. */
 export async function startFront(options: FrontOptions): Promise<Front> {
   const front = new BrokenFront(options);
   await front.listen();
@@ -95,7 +89,7 @@ class BrokenFront implements Front {
 
   constructor(options: FrontOptions) {
     this.#options = options;
-    this.#skip = options.target.skip ?? 0;
+    this.#skip = options.target.skip;
     this.#server = createServer((socket) => this.#accept(socket));
     if (options.secure) this.#secure = tlsServer(trusted, (socket, raw) => this.#relay(socket, raw));
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type RunningStep, type StepOptions, type StepResult, startStep } from '../__tests__/support/runner.ts';
+import { type RunningStep, type StepOptions, type StepResult, startStep } from '../support/runner.ts';
 
 export interface MeasuredResult extends StepResult {
   /** Bytes, or undefined where the process ended without a chance to say. */
@@ -14,7 +14,7 @@ export interface MeasuredStep {
   result: Promise<MeasuredResult>;
 }
 
-const preload = fileURLToPath(new URL('./memory.cjs', import.meta.url));
+const preload = fileURLToPath(new URL('../support/memory.cjs', import.meta.url));
 let folder: string | undefined;
 let count = 0;
 
@@ -31,7 +31,7 @@ function measureFile(): string {
 /** Starts a step that says at its end how much memory it had at its peak. */
 export function startMeasured(options: StepOptions): MeasuredStep {
   const file = measureFile();
-  const env = { ...options.env, NODE_OPTIONS: `--require "${preload}"`, TORTURE_MEMORY: file };
+  const env = { ...options.env, NODE_OPTIONS: `--require "${preload}"`, PEAK_MEMORY: file };
   const { child, result } = startStep({ ...options, env });
   return { child, result: result.then((step) => ({ ...step, peakMemory: readPeak(file) })) };
 }

@@ -1,14 +1,21 @@
+/** What can be wrong, as the last line counts it. */
+export const problemKinds = ['leak', 'hang', 'loss', 'green and wrong', 'other'] as const;
+
+export interface Problem {
+  /**
+   * `loss`: a secret that was issued and reached nobody, or something that was taken from somebody. `green and wrong`: exit
+   * code 0 while a server's state is not what the outputs say.
+   */
+  kind: (typeof problemKinds)[number];
+  text: string;
+}
+
 /** What one part of the torture run has found. */
 export interface PartResult {
   title: string;
   /** How many situations were tried. */
   cells: number;
-  leaks: number;
-  hangs: number;
-  /** Secrets that were issued and reached nobody, and objects that were taken from somebody or made twice. */
-  losses: number;
-  /** A sentence for each thing that is wrong; the ones counted above are among them. */
-  failures: string[];
+  problems: Problem[];
   /** What to print: a table, figures. */
   lines: string[];
   /** Only of the mutants. */
@@ -16,15 +23,31 @@ export interface PartResult {
 }
 
 export interface PartOptions {
-  /** Less of everything, to end within a minute or so; still every kind of thing once. */
+  /** Less of everything, to end within a minute; still every kind of thing once. */
   short: boolean;
+  /** Chooses what is tried where not everything is. */
+  seed: number;
+  /** Whether a cell of this name is to be tried, in the parts that have names for them. */
+  wanted: (cell: string) => boolean;
 }
 
 /** What a part's module exports as `run`. */
 export type Part = (options: PartOptions) => Promise<PartResult>;
 
-export function emptyResult(title: string): PartResult {
-  return { title, cells: 0, leaks: 0, hangs: 0, losses: 0, failures: [], lines: [] };
+/** The problems, each with the name of where it was found. */
+export function located(where: string, problems: readonly Problem[]): Problem[] {
+  return problems.map(({ kind, text }) => ({ kind, text: `${where}: ${text}` }));
+}
+
+export const problem = (kind: Problem['kind'], text: string): Problem => ({ kind, text });
+
+/** A problem for each of the texts. */
+export const problemsOf = (kind: Problem['kind'], texts: readonly string[]): Problem[] =>
+  texts.map((text) => ({ kind, text }));
+
+/** The text as a problem, unless the condition holds. */
+export function unless(holds: boolean | undefined, otherwise: string): string[] {
+  return holds ? [] : [otherwise];
 }
 
 /** Does all the jobs, so many at a time; the results come in the order of the jobs. */
@@ -55,12 +78,34 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
+export function pick<T>(random: () => number, items: readonly T[] | string): T {
+  return items[Math.floor(random() * items.length)] as T;
+}
+
 /** A copy in an order that the random numbers choose. */
 export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   return items
     .map((item) => ({ item, rank: random() }))
     .sort((a, b) => a.rank - b.rank)
     .map(({ item }) => item);
+}
+
+/** At most so many of the items, by chance, with at least one of each kind that the keys name. */
+export function sample<T>(
+  items: readonly T[],
+  { most, keysOf, random }: { most: number; keysOf: (item: T) => readonly string[]; random: () => number },
+): T[] {
+  const met = new Set<string>();
+  const isNews = (item: T) => {
+    const keys = keysOf(item);
+    const news = keys.some((key) => !met.has(key));
+    for (const key of keys) met.add(key);
+    return news;
+  };
+  const order = shuffled(items, random);
+  const needed = new Set(order.filter(isNews));
+  const rest = order.filter((item) => !needed.has(item));
+  return [...needed, ...rest].slice(0, Math.max(most, needed.size));
 }
 
 /** The rows as lines, each column as wide as its widest cell. The first row is the head. */
