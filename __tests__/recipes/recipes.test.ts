@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { EOL } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startGithub } from '../simulator/github.ts';
@@ -46,7 +47,7 @@ function transcriptOf(runs: WorkflowRun[]): string {
     jobs.flatMap(({ id, shown, summary }) => [
       `=== run ${index + 1}, job ${id}`,
       ...inOrder(shown),
-      ...(summary ? ['--- summary', summary] : []),
+      ...(summary ? ['--- summary', summary.replaceAll(EOL, '\n')] : []),
     ]),
   );
   const text = numbered(lines.join('\n'), { pattern: /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, kind: 'id' });
