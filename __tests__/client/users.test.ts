@@ -104,6 +104,20 @@ describe('several users in one step', () => {
     expect(sent(result.setup)).toHaveLength(2 + 3 * emails.length);
   });
 
+  it('have rules that go by the address as the server writes it', async () => {
+    await using setup = await connect();
+    setup.simulator.addUser({ email: 'Jo@Example.com' });
+    const { url, admin } = setup.simulator;
+    const credentials = { by: 'user' as const, ...admin };
+    const common = { mode: 'create-user' as const, url, credentials, roots: undefined, timeoutSeconds: 60 };
+    const accessRules = [{ role: 'Viewer', scopeType: 'project' as const, scopeId: '1' }];
+    const rest = { resetPassword: false, notify: undefined, ifExists: 'skip' as const, accessRules };
+    for (const address of ['jo@example.com', 'JO@example.com']) {
+      await createUsers({ ...common, ...rest, emails: [address] }, contextFor(setup));
+    }
+    expect(setup.simulator.accessRules.map(({ subjectId }) => subjectId)).toEqual(['Jo@Example.com']);
+  });
+
   it('do not wait for one that fails, and the error lists which failed and why', async () => {
     await using result = await run({
       prepare: ({ simulator }) => {
@@ -136,10 +150,11 @@ describe('several users in one step', () => {
     await using result = await run({
       budget: 5_000,
       prepare: ({ simulator }) =>
-        simulator.fault({ path: '/users', times: Infinity, fault: { kind: 'status', status: 503 } }),
+        simulator.fault({ path: '/users', times: Infinity, fault: { kind: 'stall', when: 'before-head' } }),
     });
-    expect(result.error.code).toBe('unavailable');
-    expect(result.users.filter(({ error }) => error === 'not tried').length).toBeGreaterThan(0);
+    expect(result.error.code).toBe('unreachable');
+    expect(result.users.filter(({ error }) => error === 'not tried')).toHaveLength(emails.length - 5);
+    expect(result.error.message).toContain('user-11@example.com: not tried');
   });
 
   it('with one address alone are told as one user', async () => {
