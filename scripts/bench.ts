@@ -109,9 +109,9 @@ async function peakOf({ command }: Contender): Promise<string> {
   const report = join(folder, 'peak');
   const peaks: number[] = [];
   for (let round = 0; round < 5; round++) {
-    await run([file, '--require', join(root, 'torture/memory.cjs'), ...args], {
+    await run([file, '--require', join(root, '__tests__/support/memory.cjs'), ...args], {
       ...environment,
-      TORTURE_MEMORY: report,
+      PEAK_MEMORY: report,
     });
     peaks.push(Number(readFileSync(report, 'utf8')) / 1024 / 1024);
   }

@@ -2,7 +2,7 @@ import { accessSync, appendFileSync, constants, statSync } from 'node:fs';
 import { EOL } from 'node:os';
 import * as core from '@actions/core';
 import { RunaiError } from './errors.ts';
-import { codeOf } from './http/failures.ts';
+import { codeOf } from './http/problems.ts';
 import type { Secrets } from './secrets.ts';
 
 /** Outputs by name; one without a value is not set. */
@@ -23,13 +23,15 @@ export function publish(
 ): void {
   for (const secret of Object.values(secrets)) mask(secret ?? '');
   for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
-  // Not one object: a value that is not set must not hide a secret of the same name.
-  const outputs = [secrets, compounds, values].flatMap((results) => Object.entries(results));
+  // One by one: a name without a value in one of them must not hide its value in another.
+  const outputs = [secrets, compounds, values].flatMap((group) => Object.entries(group));
   try {
     for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
   } catch (cause) {
-    const lost = [secrets, compounds].flatMap(Object.values).some((secret) => secret !== undefined);
-    throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT (${codeOf(cause)})`, {
+    const lost = Object.values({ ...secrets, ...compounds }).some((secret) => secret !== undefined);
+    const code = codeOf(cause);
+    const why = code === 'unknown' ? '' : ` (${code})`;
+    throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT${why}`, {
       warning: lost ? 'So what was just issued is in no output.' : undefined,
       hint: 'Check that the disk of this runner is not full, then run this again: rotate-app as it is, create-app and create-user with if-exists: rotate.',
       cause,

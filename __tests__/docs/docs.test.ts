@@ -100,10 +100,15 @@ describe('links and names', () => {
 
   it('the map of the code names each file and folder of src, and nothing else', () => {
     const map = /```text\n(src\/[\s\S]*?)```/.exec(read('.github/CONTRIBUTING.md'))?.[1] ?? '';
-    const listed = [...map.matchAll(/^ *(\S+)/gm)].map(([, name = '']) => name.replace(/\/$/, '').split('/').at(-1));
+    const folders: string[] = [];
+    const listed = [...map.matchAll(/^( *)(\S+)/gm)].flatMap(([, indent = '', name = '']) => {
+      folders.length = indent.length / 2;
+      folders.push(name.replace(/\/$/, ''));
+      return name.endsWith('.ts') ? [folders.join('/')] : [];
+    });
     const files = execFileSync('git', ['ls-files', 'src'], { cwd: root, encoding: 'utf8' }).trim().split('\n');
-    const parts = files.filter((file) => file.endsWith('.ts')).flatMap((file) => file.split('/'));
-    expect(listed.toSorted()).toEqual([...new Set(parts)].toSorted());
+    const sources = files.filter((file) => file.endsWith('.ts'));
+    expect(listed.toSorted()).toEqual(sources.toSorted());
   });
 });
 
@@ -133,6 +138,12 @@ describe('snippets', () => {
       expect(spawnSync('bash', ['-n'], { input: text, encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
     },
   );
+
+  it('draw no diagram with a semicolon, which ends a statement there', () => {
+    const diagrams = pages.flatMap(snippetsOf).filter(({ language }) => language === 'mermaid');
+    expect(diagrams.length).toBeGreaterThan(3);
+    for (const { name, text } of diagrams) expect(text, name).not.toContain(';');
+  });
 
   it('call reusable workflows with inputs and secrets that these have', () => {
     const calls = pages

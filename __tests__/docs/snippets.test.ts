@@ -1,11 +1,7 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { rootCertificates } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inputSpecs, type Mode, modes } from '../../src/inputs.ts';
-import { actionFile, runStep } from '../support/runner.ts';
 import { jobsOf, pages, type Step, snippetsOf } from './documents.ts';
+import { outputsOf, startRefusal, tried } from './steps.ts';
 
 const snippets = pages.flatMap(snippetsOf).filter(({ language }) => language === 'yaml');
 const jobs = snippets.flatMap((snippet) => jobsOf(snippet).map((job) => ({ name: snippet.name, job })));
@@ -14,64 +10,12 @@ const steps = jobs.flatMap(({ name, job }) => (job.steps ?? []).map((step) => ({
 const ours = steps.filter(({ step }) => isOurs(step));
 const table = ours.map((use) => [use.name, use.step.id ?? use.step.with?.['mode'], use] as const);
 
-/** Refuses every request at once, so a step ends as soon as its inputs have passed. */
-let server: Server;
-let origin: string;
+let refusal: Awaited<ReturnType<typeof startRefusal>>;
 
 beforeAll(async () => {
-  server = createServer((_request, response) =>
-    response.writeHead(400, { 'content-type': 'application/json' }).end('{}'),
-  );
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  refusal = await startRefusal();
 });
-afterAll(() => server.close());
-
-/** What an expression stands for, where it is a whole input. */
-const plausible: Record<string, string> = {
-  credentials: 'ci:hush-hush',
-  email: 'ada@example.com',
-  'if-exists': 'skip',
-  notify: 'true',
-  'reset-password': 'true',
-  'access-rules': 'ML engineer @ project:team-a',
-  'ca-certificate': rootCertificates[0] ?? '',
-};
-
-function plainValue(name: string, given: string): string {
-  if (name === 'url') return origin;
-  if (/^\$\{\{[^}]*\}\}$/.test(given.trim())) return plausible[name] ?? 'x1';
-  return given.replace(/\$\{\{[^}]*\}\}/g, '1');
-}
-
-/** Runs the bundle with the inputs of a step: the names of those it does not know, and the code it fails with. */
-async function tried({
-  with: given = {},
-}: Step): Promise<{ unknown: string[]; code: string | undefined; errors: string[] }> {
-  const unknown = Object.keys(given).filter((name) => !(name in actionFile.inputs));
-  const inputs = Object.fromEntries(
-    Object.entries(given).map(([name, value]) => [name, plainValue(name, String(value))]),
-  );
-  const env = {
-    GITHUB_API_URL: origin,
-    GITHUB_REPOSITORY: 'your-org/shop',
-    GITHUB_REPOSITORY_ID: '456789',
-    GITHUB_REPOSITORY_OWNER: 'your-org',
-    GITHUB_REPOSITORY_OWNER_ID: '123456',
-    ACTIONS_ID_TOKEN_REQUEST_URL: `${origin}/token?`,
-    ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'x',
-  };
-  const { outputs, errors } = await runStep({ inputs, env });
-  return { unknown, code: outputs['error-code'], errors };
-}
-
-/** The outputs that a mode has: each description in action.yml begins with its modes. */
-function outputsOf(mode: Mode): string[] {
-  return Object.entries(actionFile.outputs)
-    .filter(([, { description }]) => description.split(': ')[0]?.includes(`\`${mode}\``))
-    .map(([name]) => name);
-}
+afterAll(() => refusal.close());
 
 describe('the steps that the documents show', () => {
   it('use every mode and every input', () => {
@@ -88,7 +32,7 @@ describe('the steps that the documents show', () => {
   });
 
   it.each(table)('%s: %s gets past the checks of the bundle', async (_name, _step, { step }) => {
-    const { unknown, code, errors } = await tried(step);
+    const { unknown, code, errors } = await tried(step, refusal.origin);
     expect(unknown).toEqual([]);
     expect(errors.join('\n')).not.toMatch(/problems? with the inputs/);
     expect(code).toBeDefined();
@@ -97,9 +41,9 @@ describe('the steps that the documents show', () => {
 
   it('would be found out if they were wrong', async () => {
     const url = 'https://console.example.com';
-    expect(await tried({ with: { mode: 'token', url } })).toMatchObject({ code: 'inputs' });
+    expect(await tried({ with: { mode: 'token', url } }, refusal.origin)).toMatchObject({ code: 'inputs' });
     const typo = { mode: 'token', url, 'client-id': 'ci', 'client-secret': 'x', 'client-key': 'x' };
-    expect(await tried({ with: typo })).toMatchObject({ unknown: ['client-key'] });
+    expect(await tried({ with: typo }, refusal.origin)).toMatchObject({ unknown: ['client-key'] });
   });
 
   it.each(table.filter(([, , { step }]) => step.id))(

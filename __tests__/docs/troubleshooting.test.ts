@@ -1,12 +1,16 @@
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ErrorCode, errorCodes } from '../../src/errors.ts';
 import { type Github, startGithub } from '../simulator/github.ts';
 import { type Simulator, startSimulator } from '../simulator/simulator.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { runStep, type StepOptions, type StepResult, startStep } from '../support/runner.ts';
+import { onWindows } from '../support/system.ts';
 import { read } from './documents.ts';
 
 const page = read('docs/troubleshooting.md');
@@ -66,8 +70,11 @@ async function failing(inputs: Record<string, string>, options: Partial<StepOpti
 }
 
 /** A step that meets a fault again and again. */
-function after(fault: Parameters<Simulator['fault']>[0]['fault'], inputs: Record<string, string> = {}) {
-  simulator.fault({ fault, times: 1000 });
+function after(
+  fault: Parameters<Simulator['fault']>[0]['fault'],
+  { path = '', ...inputs }: Record<string, string> = {},
+) {
+  simulator.fault({ path, fault, times: 1000 });
   return failing({ mode: 'token', ...admin, 'timeout-seconds': '2', ...inputs });
 }
 
@@ -122,13 +129,35 @@ async function stalled(options: Partial<StepOptions>, kill?: NodeJS.Signals): Pr
   return result;
 }
 
+/** The answer to the create is lost, and nothing tells when the application was made. */
+async function unproven(): Promise<StepResult> {
+  const timeless = await startSimulator({ nullCreatedAt: true });
+  timeless.fault({ method: 'POST', path: '/apps', fault: { kind: 'reset', when: 'before-head', work: true } });
+  return failing({ ...app, ...timeless.admin, url: timeless.url }).finally(() => timeless.close());
+}
+
+/** The file for the outputs is gone by the time that something has been issued. */
+async function withoutFile(): Promise<StepResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'gone-'));
+  const file = join(folder, 'output');
+  writeFileSync(file, '');
+  simulator.fault({ method: 'POST', path: '/apps', fault: { kind: 'delay', ms: 1000 } });
+  const before = simulator.requests.length;
+  const step = startStep({
+    inputs: { ...app, ...admin, url: simulator.url, 'app-name': 'unwritten' },
+    env: { ...runner(), GITHUB_OUTPUT: file },
+  });
+  const isAsked = () =>
+    simulator.requests.slice(before).some(({ method, path }) => method === 'POST' && path.endsWith('/apps'));
+  await expect.poll(isAsked, { timeout: 20_000 }).toBe(true);
+  rmSync(folder, { recursive: true });
+  return step.result;
+}
+
 /** What throws in the middle of a run, where nothing expects it. */
 const ambush = `process.on('newListener', (event) => {
   if (event === 'SIGTERM') setImmediate(() => { throw new TypeError('boom'); });
 });`;
-
-/** Windows knows no such signals: there, a process is ended without being asked. */
-const hasSignals = process.platform !== 'win32';
 
 /** Ways into each kind of failure. */
 const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepResult[]>> = {
@@ -140,7 +169,7 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
     failing({ mode: 'token', 'oidc-audience': 'runai' }),
     failing({ ...app, 'access-token': 'eyJ\neyJ' }),
   ],
-  runner: () => [failing({ mode: 'token', ...admin }, { env: { GITHUB_OUTPUT: '' } })],
+  runner: async () => [await failing({ mode: 'token', ...admin }, { env: { GITHUB_OUTPUT: '' } }), await withoutFile()],
   credentials: () => [
     failing({ mode: 'token', ...admin, password: 'wrong' }),
     failing({ mode: 'token', 'external-token': 'nobody-knows-it' }),
@@ -157,14 +186,25 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
     ];
   },
   'not-run-ai': () => [failing({ mode: 'token', ...admin, url: `${simulator.url}/elsewhere` })],
-  conflict: () => {
+  conflict: async () => {
     simulator.addApplication({ name: 'twice' });
-    return [failing({ ...app, ...admin, 'app-name': 'twice' })];
+    const duplicate = (list: unknown) =>
+      [...(list as { id: string }[])].flatMap((row) => [row, { ...row, id: `${row.id}2` }]);
+    return [
+      await failing({ ...app, ...admin, 'app-name': 'twice' }),
+      await unproven(),
+      await after({ kind: 'transform', change: duplicate }, { mode: 'rotate-app', 'app-name': 'twice', path: '/apps' }),
+    ];
   },
-  rejected: () => {
+  rejected: async () => {
     const body = { code: 422, message: 'the name is reserved' };
     simulator.fault({ path: '/api/v1/apps', times: 2, fault: { kind: 'status', status: 422, body } });
-    return [failing({ ...app, ...admin })];
+    const own = simulator.addApplication({ name: 'own' });
+    const roleId = simulator.roles.find(({ name }) => name === 'System administrator')?.id ?? 0;
+    const scope = { scopeType: 'system', scopeId: '1' };
+    simulator.addAccessRule({ subjectId: own.clientId, subjectType: 'app', roleId, ...scope });
+    const key = { 'client-id': own.clientId, 'client-secret': own.secret };
+    return [await failing({ ...app, ...admin }), await failing({ mode: 'rotate-app', 'app-name': 'own', ...key })];
   },
   redirect: () => [after({ kind: 'redirect', status: 302, location: 'https://login.example.com/' })],
   unreadable: async () => [
@@ -189,14 +229,14 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
   unreachable: async () => {
     const gone = await startSimulator();
     await gone.close();
-    return [
-      await failing({ mode: 'token', ...admin, url: gone.url, 'timeout-seconds': '1' }),
-      await failing({ mode: 'token', ...admin, url: 'https://console.invalid', 'timeout-seconds': '1' }),
-      await after({ kind: 'reset', when: 'in-body' }),
-      await after({ kind: 'stall', when: 'before-head' }),
-      await against('http', 'good morning\r\n'),
-      await against('https', 'good morning\r\n'),
-    ];
+    const nowhere = await Promise.all([
+      failing({ mode: 'token', ...admin, url: gone.url, 'timeout-seconds': '1' }),
+      failing({ mode: 'token', ...admin, url: 'https://console.invalid', 'timeout-seconds': '1' }),
+      against('http', 'good morning\r\n'),
+      against('https', 'good morning\r\n'),
+    ]);
+    const cut = await after({ kind: 'reset', when: 'in-body' }, { 'timeout-seconds': '1' });
+    return [...nowhere, cut, await after({ kind: 'stall', when: 'before-head' }, { 'timeout-seconds': '1' })];
   },
   unavailable: async () => [
     await after({ kind: 'status', status: 503 }),
@@ -205,15 +245,27 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
   'not-found': () => [
     failing({ mode: 'rotate-app', 'app-name': 'nobody', ...admin }),
     storing({ 'store-in': 'environment:nowhere' }),
+    storing({ 'store-in': 'organization' }),
   ],
   'single-sign-on': () => {
     simulator.addUser({ email: 'sso@example.com', isLocal: false });
     return [failing({ mode: 'create-user', email: 'sso@example.com', 'if-exists': 'rotate', ...admin })];
   },
-  'access-rule': () => [
-    failing({ ...app, ...admin, 'app-name': 'ruled', 'access-rules': 'Emperor @ project:4501234' }),
-    failing({ ...app, ...admin, 'app-name': 'ruled', 'access-rules': 'Viewer @ project:nowhere' }),
-  ],
+  'access-rule': async () => {
+    const ruled = (rule: string) => failing({ ...app, ...admin, 'app-name': 'ruled', 'access-rules': rule });
+    for (const name of ['east', 'west']) {
+      const { uuid } = simulator.addCluster({ name });
+      simulator.addProject({ name: 'in-both', clusterId: uuid });
+    }
+    const results = [
+      await ruled('Emperor @ project:4501234'),
+      await ruled('Viewer @ project:nowhere'),
+      await ruled('Viewer @ project:in-both'),
+    ];
+    const body = { code: 422, message: 'out of reach' };
+    simulator.fault({ method: 'POST', path: '/access-rules', fault: { kind: 'status', status: 422, body } });
+    return [...results, await ruled('Viewer @ project:4501234')];
+  },
   oidc: () => {
     simulator.fault({ path: '/_oidc/', fault: { kind: 'status', status: 403, body: { message: 'forbidden' } } });
     const { url, requestToken } = simulator.oidc;
@@ -222,14 +274,15 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
   },
   store: async () => {
     github.fault({ method: 'PUT', path: /RUNAI_CREDENTIALS$/, times: 1000, fault: { kind: 'status', status: 503 } });
-    return [await storing()];
+    return [await storing({ 'timeout-seconds': '3' })];
   },
   unverified: async () => {
     const body = { code: 401, message: 'Invalid client' };
     simulator.fault({ path: '/token', skip: 1, times: 1000, fault: { kind: 'status', status: 401, body } });
     return [await storing()];
   },
-  interrupted: async () => (hasSignals ? [await stalled({}, 'SIGTERM'), await stalled({}, 'SIGINT')] : []),
+  // Windows knows no such signals: there, a process is ended without being asked.
+  interrupted: async () => (onWindows ? [] : [await stalled({}, 'SIGTERM'), await stalled({}, 'SIGINT')]),
   internal: () => [stalled({ env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ambush)}` } })],
 };
 
@@ -265,6 +318,12 @@ describe('a step that fails', () => {
     // Without the file there is nowhere to write the code.
     const written = code === 'runner' ? [] : results.map(({ outputs }) => outputs['error-code']);
     expect(written).toEqual(written.map(() => code));
-    if (said.length > 0) for (const quote of quotes) expect(said.join('\n\n')).toMatch(patternOf(quote));
+    if (said.length === 0) return;
+    for (const text of said)
+      expect(
+        quotes.filter((quote) => patternOf(quote).test(text)),
+        text,
+      ).not.toEqual([]);
+    for (const quote of quotes) expect(said.join('\n\n')).toMatch(patternOf(quote));
   });
 });

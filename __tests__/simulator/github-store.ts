@@ -29,6 +29,13 @@ export interface SecretChange {
   selectedRepositoryIds?: number[];
 }
 
+/** What a request has stored, opened. */
+export interface Write {
+  place: PlaceName;
+  name: string;
+  value: string;
+}
+
 interface Place {
   keyId: string;
   keys: { publicKey: Uint8Array; privateKey: Uint8Array };
@@ -50,12 +57,14 @@ const placeKey = (place: PlaceName) => place.toLowerCase() as PlaceName;
 export class GithubStore {
   readonly secrets: StoredSecret[] = [];
   /** Every value that was ever stored by a request, in order. */
-  readonly writes: { place: PlaceName; name: string; value: string }[] = [];
+  readonly writes: Write[] = [];
   readonly #places = new Map<PlaceName, Place>();
   readonly #now: () => number;
+  readonly #onWrite: (write: Write) => void;
 
-  constructor(now: () => number) {
+  constructor(now: () => number, onWrite: (write: Write) => void = () => {}) {
     this.#now = now;
+    this.#onWrite = onWrite;
     this.addPlace('repository');
     this.addPlace('organization');
   }
@@ -129,7 +138,9 @@ export class GithubStore {
     };
     if (before) this.secrets.splice(this.secrets.indexOf(before), 1, secret);
     else this.secrets.push(secret);
-    this.writes.push({ place: secret.place, name: secret.name, value: secret.value });
+    const write = { place: secret.place, name: secret.name, value: secret.value };
+    this.writes.push(write);
+    this.#onWrite(write);
     return before ? 'updated' : 'created';
   }
 

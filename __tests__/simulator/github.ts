@@ -5,13 +5,13 @@ import type { FaultRule } from './faults.ts';
 import { checkGithubRequest } from './github-contract.ts';
 import type { GithubRename, Permissions, RateLimit, Site } from './github-routes.ts';
 import { answerGithub, githubRefusal, repositoryId } from './github-routes.ts';
-import type { PlaceName, SecretChange, StoredSecret } from './github-store.ts';
+import type { PlaceName, SecretChange, StoredSecret, Write } from './github-store.ts';
 import { GithubStore } from './github-store.ts';
 import type { Log, LoopbackServer, Received, RecordedRequest, ServerOptions } from './server.ts';
 import { startServer } from './server.ts';
 
 export type { GithubRename, Permissions, RateLimit } from './github-routes.ts';
-export type { PlaceName, SecretChange, StoredSecret, Visibility } from './github-store.ts';
+export type { PlaceName, SecretChange, StoredSecret, Visibility, Write } from './github-store.ts';
 
 export interface GithubOptions extends ServerOptions {
   /** `owner/name`; `acme/app` when left out. The owner is the organization. */
@@ -22,6 +22,8 @@ export interface GithubOptions extends ServerOptions {
   /** The environments that exist. */
   environments?: string[];
   organizationSecrets?: Record<string, SecretChange>;
+  /** Told of each value that a request has stored. */
+  onWrite?: (write: Write) => void;
   /** Such as `/api/v3`, where GitHub Enterprise Server has it. */
   pathPrefix?: string;
 }
@@ -43,7 +45,7 @@ export interface Github {
   /** As they are now; `value` is opened. */
   secrets: readonly StoredSecret[];
   /** What requests have stored, in order. */
-  writes: readonly { place: PlaceName; name: string; value: string }[];
+  writes: readonly Write[];
   /** One without permissions acts like the job's own `GITHUB_TOKEN`; a `blind` one does not even see the repository. */
   addToken(token: { permissions: Permissions; blind?: boolean }): string;
   addEnvironment(name: string): void;
@@ -88,7 +90,7 @@ function siteOf(options: GithubOptions): Site {
     ownedByPerson: options.ownedByPerson ?? false,
     ...(options.renamed && { renamed: options.renamed }),
     now,
-    store: new GithubStore(now),
+    store: new GithubStore(now, options.onWrite),
     tokens: new Map(),
     repository,
     organization: repository.split('/')[0] ?? '',

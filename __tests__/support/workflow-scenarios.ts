@@ -62,7 +62,8 @@ export function workflowOf({ file, adapt }: Pick<Scenario, 'file' | 'adapt'>): W
 /** Gives `use` a world of its own, and checks that everybody kept to the API. */
 export async function inWorld(version: Version, use: (world: World) => Promise<void>): Promise<void> {
   const temp = mkdtempSync(join(tmpdir(), 'recipe-'));
-  const simulator = await startSimulator({ version });
+  let applications = 0;
+  const simulator = await startSimulator({ version, clientIdOf: () => `client-${++applications}` });
   const github = await startGithub({ environments: ['runai-admin', 'production', 'ci'] });
   try {
     await use({ simulator, github, variables: {}, ...writePrograms(temp) });
@@ -186,15 +187,39 @@ function familyOf({ github }: World): string {
   return `ci-runner-${createHash('sha256').update(text).digest('hex').slice(0, 6)}-`;
 }
 
+const stampOf = (moment: Date) => moment.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+
 /** A member of the family, as a run so long ago made it. */
 export function addMember(world: World, { age, unused }: { age: number; unused: number | null }): Application {
   const made = new Date(Date.now() - age);
-  const digits = made.toISOString().replace(/\D/g, '');
-  const stamp = `${digits.slice(0, 8)}-${digits.slice(8, 14)}`;
-  const member = world.simulator.addApplication({ name: `${familyOf(world)}${stamp}`, createdAt: made.getTime() });
+  const member = world.simulator.addApplication({
+    name: `${familyOf(world)}${stampOf(made)}`,
+    createdAt: made.getTime(),
+  });
   addRule(world, { subjectId: member.clientId, roleId: 9, scopeType: 'project', scopeId: '4501234' });
   member.lastLogin = unused === null ? null : new Date(Date.now() - unused).toISOString();
   return member;
+}
+
+/** Makes everything that has a time so much older, and so the names of a family, too. */
+export function letTimePass({ simulator, github }: World, milliseconds: number): void {
+  const earlier = (moment: string) => new Date(Date.parse(moment) - milliseconds).toISOString();
+  for (const { place, name: secret, createdAt, updatedAt } of [...github.secrets])
+    github.editSecret(place, secret, { createdAt: earlier(createdAt), updatedAt: earlier(updatedAt) });
+  for (const application of simulator.applications) {
+    const { createdAt, lastLogin } = application;
+    application.createdAt = createdAt && earlier(createdAt);
+    application.lastLogin = lastLogin && earlier(lastLogin);
+    const made = new Date(application.createdAt ?? '');
+    application.name = application.name.replace(/\d{8}-\d{6}$/, stampOf(made));
+  }
+}
+
+/** Somebody signs in with the stored credentials. */
+export function signIn(world: World): void {
+  const clientId = checkStored(world);
+  const inUse = world.simulator.applications.find((application) => application.clientId === clientId);
+  if (inUse) inUse.lastLogin = new Date().toISOString();
 }
 
 /** Stores the credentials of a member, a minute after it was made. */
@@ -222,8 +247,10 @@ const otherStores: Record<string, ProgramName> = { 'ci-vault': 'vault', 'ci-aws'
 
 function checkOtherStores(world: World): void {
   assert.deepEqual(names(world), Object.keys(otherStores));
-  for (const [appName, program] of Object.entries(otherStores))
-    assert.equal(checkCredentials(world, world.stores.value(program)), appName);
+  for (const [appName, program] of Object.entries(otherStores)) {
+    const clientId = checkCredentials(world, world.stores.value(program));
+    assert.equal(world.simulator.applications.find((one) => one.clientId === clientId)?.name, appName);
+  }
 }
 
 /** Hands the one job of a call other values. */

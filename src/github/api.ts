@@ -3,7 +3,6 @@ import type { Service } from '../http/service.ts';
 
 /** GitHub's REST API, where secrets are stored. */
 export const githubApi: Service = {
-  name: "GitHub's API",
   advice: {
     unreachable: (peer) => `This is GitHub's API, not the control plane: check that this runner can reach ${peer}.`,
     unreadable:

@@ -6,7 +6,6 @@ import type { Transport } from '../http/transport.ts';
 
 /** The service from which a job gets its own OIDC token. */
 const tokenService: Service = {
-  name: "GitHub's token service",
   advice: {
     unreachable: (peer) =>
       `This is GitHub's token service, from which a job gets its OIDC token, not the control plane: check that this runner can reach ${peer}.`,

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { type ErrorCode, RunaiError } from '../errors.ts';
+import type { Span } from '../http/clock.ts';
 import type { Answer, Call } from '../http/exchange.ts';
 import { operationOf, said } from '../http/problems.ts';
-import type { Span, Transport } from '../http/transport.ts';
+import type { Transport } from '../http/transport.ts';
 import { type Key, readKey, readRepositoryIds, readSecret, type StoredSecret } from './answers.ts';
 import { githubApi } from './api.ts';
 import { type Place, placeInPath, placeInWords, type StoreTarget } from './place.ts';
@@ -20,6 +21,23 @@ interface GithubCall<T> extends Pick<Call<T>, 'method' | 'read' | 'whenCancelled
   json?: unknown;
 }
 
+type When = Pick<Call<unknown>, 'whenCancelled'>;
+
+interface Write extends When {
+  path: string;
+  value: string;
+  key: Key;
+  visibility: Visibility | undefined;
+}
+
+/** A store that was rehearsed: ready for the one write that counts. */
+export interface Rehearsed {
+  /** Such as `the secret RUNAI_CREDENTIALS of acme/app`. */
+  description: string;
+  /** @throws RunaiError `store`, or `interrupted` */
+  write(value: string, when: When): Promise<void>;
+}
+
 /** Who may read an organization's secret. What is left out of a write is lost. */
 interface Visibility {
   visibility: string;
@@ -33,7 +51,6 @@ const KEY_TRIES = 3;
 export class Store {
   readonly #target: StoreTarget;
   readonly #tools: StoreTools;
-  #prepared: { key: Key; visibility: Visibility | undefined } | undefined;
 
   constructor(target: StoreTarget, tools: StoreTools) {
     this.#target = target;
@@ -60,64 +77,42 @@ export class Store {
    * Makes sure that the secret can be written, by writing and deleting another one of a similar name.
    * @throws RunaiError with the code of the cause
    */
-  async rehearse(): Promise<void> {
+  async rehearse(): Promise<Rehearsed> {
     const { place, name } = this.#target;
     const visibility = place.kind === 'organization' ? await this.#visibility() : undefined;
-    const key = await this.#readKey();
-    this.#prepared = { key, visibility };
+    const key = await this.#readKey({});
     const path = this.#pathOf(`${name}_REHEARSAL`);
     const unseen = visibility && { visibility: 'selected', selected_repository_ids: [] };
-    const written = await this.#put({ path, value: randomBytes(16).toString('hex'), key, visibility: unseen });
-    this.#check(written);
+    this.#check(await this.#put({ path, value: randomBytes(16).toString('hex'), key, visibility: unseen }));
     const deleted = await this.#send({ method: 'DELETE', path });
     if (deleted.status !== 404) this.#check(deleted);
+    return {
+      description: this.description,
+      write: (value, when) => this.#write(value, { key, visibility, ...when }).catch(asStoreError),
+    };
   }
 
-  /**
-   * Writes the secret, which `rehearse` must have been done for.
-   * @throws RunaiError `store`
-   */
-  async write(value: string, { whenCancelled }: Pick<Call<unknown>, 'whenCancelled'>): Promise<void> {
-    try {
-      await this.#write(value, whenCancelled);
-    } catch (error) {
-      if (error instanceof RunaiError && error.code !== 'interrupted') throw error.with({ code: 'store' });
-      throw error;
-    }
-  }
-
-  async #write(value: string, whenCancelled: Call<unknown>['whenCancelled']): Promise<void> {
-    let { key, visibility } = this.#prepared ?? { key: await this.#readKey(), visibility: undefined };
+  async #write(
+    value: string,
+    { key, ...rest }: { key: Key; visibility: Visibility | undefined } & When,
+  ): Promise<void> {
     const path = this.#pathOf(this.#target.name);
+    let current = key;
     for (let count = 1; ; count++) {
-      const answer = await this.#put({ path, value, key, visibility, whenCancelled });
+      const answer = await this.#put({ path, value, key: current, ...rest });
       if (answer.status !== 422 || count === KEY_TRIES) return this.#check(answer);
-      key = await this.#readKey(whenCancelled);
+      current = await this.#readKey(rest);
     }
   }
 
-  #put({
-    path,
-    value,
-    key,
-    visibility,
-    whenCancelled,
-  }: {
-    path: string;
-    value: string;
-    key: Key;
-    visibility: Visibility | undefined;
-    whenCancelled?: Call<unknown>['whenCancelled'];
-  }): Promise<Answer<unknown>> {
+  #put({ path, value, key, visibility, ...when }: Write): Promise<Answer<unknown>> {
     const json = { encrypted_value: seal(value, key.bytes), key_id: key.id, ...visibility };
-    return this.#send({ method: 'PUT', path, json, ...(whenCancelled && { whenCancelled }) });
+    return this.#send({ method: 'PUT', path, json, ...when });
   }
 
-  async #readKey(whenCancelled?: Call<unknown>['whenCancelled']): Promise<Key> {
-    const path = this.#pathOf('public-key');
-    return this.#valueOf(
-      await this.#send({ method: 'GET', path, read: readKey, ...(whenCancelled && { whenCancelled }) }),
-    );
+  async #readKey({ whenCancelled }: When): Promise<Key> {
+    const call = { method: 'GET' as const, path: this.#pathOf('public-key'), read: readKey };
+    return this.#valueOf(await this.#send({ ...call, ...(whenCancelled && { whenCancelled }) }));
   }
 
   async #visibility(): Promise<Visibility> {
@@ -179,6 +174,10 @@ export class Store {
     const details = { operation: operationOf(request, clean), status, attempts, hint };
     return new RunaiError(code, `answered ${status}${said(body, clean)}`, details);
   }
+}
+
+function asStoreError(error: unknown): never {
+  throw error instanceof RunaiError && error.code !== 'interrupted' ? error.with({ code: 'store' }) : error;
 }
 
 function meaningOf({ status, isPage, place }: { status: number; isPage: boolean; place: Place }): {

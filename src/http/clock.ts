@@ -38,3 +38,14 @@ export const systemClock: Clock = {
 export function isoTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
+
+/** When something happened of which the time is known only so far, in milliseconds since the epoch. */
+export interface Span {
+  earliest: number;
+  latest: number;
+}
+
+/** When something happened of which a server says a time: one without a fraction may have been cut to the second. */
+export function spanOf(time: number): Span {
+  return { earliest: time, latest: time % 1000 === 0 ? time + 999 : time };
+}

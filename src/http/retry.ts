@@ -59,10 +59,10 @@ const UNREADABLE_LIMIT = 3;
 /** How long a host name that does not exist is looked for, in milliseconds. */
 const UNKNOWN_HOST_LIMIT = 10_000;
 
-/** Whether an outcome that is tried again only `briefly` was seen often enough, or for long enough. */
+/** Whether a fault that hardly ever passes was seen often enough (`times`), or for long enough (`elapsed`, in milliseconds). */
 export function isEnough(outcome: Outcome, { times, elapsed }: { times: number; elapsed: number }): boolean {
   if ('failure' in outcome && outcome.failure === 'unknown-host') return elapsed >= UNKNOWN_HOST_LIMIT;
-  return times >= UNREADABLE_LIMIT;
+  return judge(outcome).again === 'briefly' && times >= UNREADABLE_LIMIT;
 }
 
 /**

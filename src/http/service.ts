@@ -1,9 +1,7 @@
 import type { Received } from './connection.ts';
 
-/** One of the servers that a run talks to: what it is called, and the advice that fits it. All advice is whole sentences. */
+/** One of the servers that a run talks to: the advice that fits it, which also says what it is. All in whole sentences. */
 export interface Service {
-  /** As in "the control plane answered 503". */
-  name: string;
   advice: {
     /** When no connection can be made to `peer`, a host and port. */
     unreachable(peer: string): string;

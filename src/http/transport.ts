@@ -1,10 +1,9 @@
 import { RunaiError } from '../errors.ts';
 import type { Cancellation } from './cancellation.ts';
-import { type Clock, isoTime } from './clock.ts';
+import { type Clock, isoTime, type Span } from './clock.ts';
 import { exchange, outOfPatience, type Received } from './connection.ts';
 import { type Answer, type Call, interpret, type LostAttempt, outcomeOf, type Result } from './exchange.ts';
-import { classify } from './failures.ts';
-import { operationOf, outOfTime, problemOf } from './problems.ts';
+import { classify, operationOf, outOfTime, problemOf } from './problems.ts';
 import {
   attemptLimit,
   isEnough,
@@ -51,12 +50,6 @@ interface Attempt<T> {
   asked: number | undefined;
 }
 
-/** What a server's clock can have shown, in milliseconds since the epoch. */
-export interface Span {
-  earliest: number;
-  latest: number;
-}
-
 /**
  * The one way to the network. It deals with what `@actions/http-client` leaves open: a deadline for the run and a
  * limit for each attempt, retries of every method, redirects, private certificate authorities, answers that break
@@ -89,33 +82,26 @@ export class Transport {
   }
 
   async #sendUntilAnswered<T>(call: Call<T>, lost: LostAttempt[]): Promise<Answer<T>> {
-    const { clock } = this.#options;
-    const { method, url, service } = call;
+    const { clock, cancellation } = this.#options;
     const startedAt = clock.now();
-    const counts = new Map<string, number>();
+    let times = 0;
     let earlier: RunaiError | undefined;
     for (let attempts = 1; ; attempts++) {
-      this.#options.cancellation.refuse(call.whenCancelled);
+      cancellation.refuse(call.whenCancelled);
       endAtNextAttempt(lost, clock.now());
       const attempt = await this.#attempt(call, attempts);
-      const { result, outcome, verdict, from } = attempt;
-      if (verdict.lost || isPage(result)) {
-        lost.push({ from, to: clock.now(), late: verdict.lost === 'at-any-time' });
-      }
-      if ('failure' in result) this.#options.cancellation.refuse(call.whenCancelled);
-      if ('body' in result && !verdict.again) {
-        return { request: { method, url }, service, status: result.status, body: result.body, attempts, lost };
-      }
+      noteLoss(lost, attempt, clock.now());
+      const { result, outcome, verdict, asked } = attempt;
+      if ('failure' in result) cancellation.refuse(call.whenCancelled);
+      if ('body' in result && !verdict.again) return answerTo(call, { ...result, attempts, lost });
       const problem = (this.#isCutOff(outcome) && earlier) || this.#problem(call, result, attempts);
+      if (verdict.again === 'briefly') times += 1;
+      if (!verdict.again || isEnough(outcome, { times, elapsed: clock.now() - startedAt })) throw problem;
+      await this.#pause(call, { problem, attempts, asked });
       earlier = problem;
-      const times = (counts.get(kindOf(outcome)) ?? 0) + 1;
-      counts.set(kindOf(outcome), times);
-      const enough = verdict.again === 'briefly' && isEnough(outcome, { times, elapsed: clock.now() - startedAt });
-      if (!verdict.again || enough) throw problem;
-      await this.#pause(call, { problem, attempts, asked: attempt.asked });
-      const done = verdict.lost && call.lookAgain ? await call.lookAgain() : undefined;
-      if (done === undefined) continue;
-      return { request: { method, url }, service, status: 200, body: { kind: 'read', value: done }, attempts, lost };
+      const done = verdict.lost ? await call.lookAgain?.() : undefined;
+      if (done !== undefined)
+        return answerTo(call, { status: 200, body: { kind: 'read', value: done }, attempts, lost });
     }
   }
 
@@ -221,8 +207,13 @@ export class Transport {
   }
 }
 
-function kindOf(outcome: Outcome): string {
-  return 'failure' in outcome ? outcome.failure : `unreadable: ${outcome.unreadable}`;
+function answerTo<T>({ method, url, ifLost }: Call<T>, answer: Omit<Answer<T>, 'request' | 'ifLost'>): Answer<T> {
+  return { request: { method, url }, ifLost, ...answer };
+}
+
+function noteLoss<T>(lost: LostAttempt[], { result, verdict, from }: Attempt<T>, now: number): void {
+  if (!verdict.lost && !isPage(result)) return;
+  lost.push({ from, to: now, late: verdict.lost === 'at-any-time' });
 }
 
 /** Work that may be done later than we learned of its loss is put down to that attempt until the next one begins. */

@@ -1,11 +1,11 @@
 import type { Store } from '../github/store.ts';
+import { spanOf } from '../http/clock.ts';
 import type { InputsFor } from '../inputs.ts';
 import { lookUpRules } from '../runai/access-rules.ts';
 import { type Application, createApplication, findApplication, type IssuedApplication } from '../runai/applications.ts';
 import { type Context, warnIfDisabled } from './context.ts';
 import { deliver } from './deliver.ts';
 import { authorize } from './sign-in.ts';
-import { spanOf } from './spans.ts';
 
 /** Creates an application, publishes its client id and secret, gives it its access rules, and stores the credentials. */
 export async function createApp(inputs: InputsFor<'create-app'>, context: Context): Promise<void> {
@@ -13,17 +13,19 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   const { name, accessRules } = inputs;
   const store = inputs.store && (await context.openStore(inputs.store));
   const stored = inputs.ifExists === 'repair' ? await store?.read() : undefined;
-  if (!stored) await store?.rehearse();
+  let rehearsed = stored ? undefined : await store?.rehearse();
   await authorize(context, inputs.credentials);
   const permissions = await lookUpRules(client, accessRules);
   const kept = store && stored && (await findStored(context, { name, store, updatedAt: stored.updatedAt }));
-  if (stored && !kept) await store?.rehearse();
+  if (stored && !kept) rehearsed = await store?.rehearse();
   const ifExists = inputs.ifExists === 'repair' ? 'rotate' : inputs.ifExists;
   const issued = kept ? leftAlone(kept) : await createApplication(client, { name, ifExists });
   const { created, clientSecret } = issued;
   log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, isStored: kept !== undefined }));
   const oldIsDead = !created && clientSecret !== undefined;
-  const delivered = await deliver(context, issued, { values: { created }, permissions, store, oldIsDead });
+  // Also where nothing was rehearsed, since the credentials of what exists are stored.
+  const values = { created, ...(store && { stored: false }) };
+  const delivered = await deliver(context, issued, { values, permissions, store: rehearsed, oldIsDead });
   warnIfDisabled(context, issued);
   if (created && accessRules.length === 0) {
     log.notice(

@@ -1,5 +1,5 @@
 import { RunaiError } from '../errors.ts';
-import type { Store } from '../github/store.ts';
+import type { Rehearsed } from '../github/store.ts';
 import { grantAccess, type Permission, subjectTypeOf } from '../runai/access-rules.ts';
 import type { IssuedApplication } from '../runai/applications.ts';
 import { requestToken } from '../runai/tokens.ts';
@@ -9,7 +9,7 @@ export interface Delivery {
   /** Outputs beside those of the application. */
   values: Record<string, boolean>;
   permissions: Permission[];
-  store: Store | undefined;
+  store: Rehearsed | undefined;
   /** Whether the secret before this one no longer works. */
   oldIsDead: boolean;
 }
@@ -22,57 +22,65 @@ export interface Delivered {
 
 /**
  * Brings what was issued to where it is used: publishes it, gives the application its access rules, tries the credentials,
- * and stores them. A step that fails ends this, but for one case: where the old secret is dead already, the new one is
- * stored all the same.
+ * and stores them. A problem ends this, with two exceptions: what could not be published is still stored; and where the old
+ * secret is dead already, the new one is stored whatever happened.
  * @throws RunaiError the first problem that there was
  */
 export async function deliver(context: Context, issued: IssuedApplication, delivery: Delivery): Promise<Delivered> {
   const { permissions, store, oldIsDead } = delivery;
   const delivered: Delivered = { rulesMade: 0, stored: false };
-  let problem: unknown = issued.flaw;
-  const step = async (work: () => unknown) => {
-    if (problem) return;
-    try {
-      await work();
-    } catch (error) {
-      problem = error;
-    }
-  };
-  // Even an answer that is odd holds a secret that must not be lost.
-  await attempt(
-    () => publishApplication(context, issued, delivery),
-    (error) => (problem ??= error),
-  );
-  await step(async () => {
+  const unpublished = await failureOf(() => publishApplication(context, issued, delivery));
+  let problem = issued.flaw ?? (store ? undefined : unpublished);
+  problem ??= await failureOf(async () => {
     delivered.rulesMade = await giveAccess(context, issued, permissions);
   });
-  const { clientId, clientSecret } = issued;
-  if (store && clientId !== undefined && clientSecret !== undefined) {
-    await step(() => verify(context, { clientId, clientSecret, enabled: issued.enabled }));
-    if (problem && !oldIsDead) throw problem;
-    await store.write(`${clientId}:${clientSecret}`, oldIsDead ? { whenCancelled: 'begin' } : {}).then(
-      () => {
-        delivered.stored = true;
-        context.publish({ values: { stored: true } });
-        context.log.info(`Stored the credentials as ${store.description}`);
-      },
-      (error) => {
-        problem = notStored(error, { first: problem, description: store.description, oldIsDead });
-      },
-    );
+  if (store && issued.clientSecret !== undefined) {
+    problem ??= await failureOf(() => verify(context, issued));
+    if (!problem || oldIsDead)
+      problem = first(problem, await failureOf(() => keep(context, { issued, delivery, delivered })));
+    problem = withFate(first(problem, unpublished), { delivery, delivered, isPublished: unpublished === undefined });
   }
-  if (problem) throw delivered.stored && problem instanceof RunaiError ? problem.warn(storedAnyway) : problem;
+  if (problem) throw problem;
   return delivered;
 }
 
-const storedAnyway = 'The new credentials were stored anyway, because the old ones no longer work.';
+const first = (earlier: unknown, later: unknown) => earlier ?? later;
 
-async function attempt(work: () => void, onFailure: (error: unknown) => void): Promise<void> {
+async function failureOf(work: () => unknown): Promise<unknown> {
   try {
-    work();
+    await work();
+    return undefined;
   } catch (error) {
-    onFailure(error);
+    return error;
   }
+}
+
+/** Adds to a problem what became of the credentials. */
+function withFate(
+  problem: unknown,
+  { delivery, delivered, isPublished }: { delivery: Delivery; delivered: Delivered; isPublished: boolean },
+): unknown {
+  if (!(problem instanceof RunaiError)) return problem;
+  const { store, oldIsDead } = delivery;
+  const why = oldIsDead ? ', because the old ones no longer work' : '';
+  if (delivered.stored) return problem.warn(`The new credentials were stored anyway${why}.`);
+  const copy = isPublished ? 'the outputs of this step hold the only copy' : 'they are lost';
+  const dead = oldIsDead ? ' The credentials that are stored no longer work.' : '';
+  return problem.warn(`The new credentials are not stored as ${store?.description}: ${copy}.${dead}`);
+}
+
+async function keep(
+  { publish, log }: Context,
+  { issued, delivery, delivered }: { issued: IssuedApplication; delivery: Delivery; delivered: Delivered },
+): Promise<void> {
+  const { clientId, clientSecret } = issued;
+  const { store, oldIsDead } = delivery;
+  if (!store || clientId === undefined) return;
+  // Nothing else can be done with a secret whose predecessor is dead, even when the run is cancelled.
+  await store.write(`${clientId}:${clientSecret}`, oldIsDead ? { whenCancelled: 'begin' } : {});
+  delivered.stored = true;
+  log.info(`Stored the credentials as ${store.description}`);
+  publish({ values: { stored: true } });
 }
 
 function publishApplication(
@@ -108,10 +116,8 @@ const PAUSE = 1_000;
  * Gets a token with new credentials. They may take a moment until they work.
  * @throws RunaiError `unverified`
  */
-async function verify(
-  { client, log }: Context,
-  { clientId, clientSecret, enabled }: { clientId: string; clientSecret: string; enabled: boolean },
-): Promise<void> {
+async function verify({ client, log }: Context, issued: IssuedApplication): Promise<void> {
+  const { clientId = '', clientSecret = '', enabled } = issued;
   const until = client.now() + Math.min(PATIENCE, client.remaining / 2);
   for (;;) {
     try {
@@ -135,15 +141,4 @@ function unverified(error: RunaiError, enabled: boolean): RunaiError {
     hint: why,
     warning: error.warning,
   });
-}
-
-function notStored(
-  error: unknown,
-  { first, description, oldIsDead }: { first: unknown; description: string; oldIsDead: boolean },
-): unknown {
-  if (!(error instanceof RunaiError)) return error;
-  const dead = oldIsDead ? ' The credentials that are stored no longer work.' : '';
-  const warning = `The new credentials are not stored as ${description}: the outputs of this step hold the only copy.${dead}`;
-  if (first instanceof RunaiError) return first.warn(warning);
-  return error.warn(warning);
 }

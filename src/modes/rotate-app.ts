@@ -1,11 +1,10 @@
 import type { Store } from '../github/store.ts';
-import { isoTime } from '../http/clock.ts';
+import { isoTime, spanOf } from '../http/clock.ts';
 import type { InputsFor } from '../inputs.ts';
 import { getApplication, resetSecret } from '../runai/applications.ts';
 import { type Context, warnIfDisabled } from './context.ts';
 import { deliver } from './deliver.ts';
 import { authorize } from './sign-in.ts';
-import { spanOf } from './spans.ts';
 
 const DAY = 86_400_000;
 
@@ -17,11 +16,11 @@ export async function rotateApp(inputs: InputsFor<'rotate-app'>, context: Contex
   if (store && inputs.rotateAfter && (await isTooEarly(context, store, inputs.rotateAfter))) {
     return context.publish({ values: { rotated: false, stored: false } });
   }
-  await store?.rehearse();
+  const rehearsed = await store?.rehearse();
   await authorize(context, inputs.credentials);
   const issued = await resetSecret(client, await getApplication(client, inputs.key));
   log.info(`Made a new client secret for the application ${client.clean(issued.name)}; the old one no longer works`);
-  const delivery = { values: { rotated: true }, permissions: [], store, oldIsDead: true };
+  const delivery = { values: { rotated: true }, permissions: [], store: rehearsed, oldIsDead: true };
   const { stored } = await deliver(context, issued, delivery);
   warnIfDisabled(context, issued);
   context.summarize('Run:ai application', {

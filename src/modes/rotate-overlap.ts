@@ -1,7 +1,7 @@
 import { RunaiError } from '../errors.ts';
 import type { Store } from '../github/store.ts';
-import { isoTime } from '../http/clock.ts';
-import type { Span } from '../http/transport.ts';
+import type { Span } from '../http/clock.ts';
+import { isoTime, spanOf } from '../http/clock.ts';
 import type { InputsFor, Overlap } from '../inputs.ts';
 import { lookUpRules, type Permission, rulesOf, subjectTypeOf } from '../runai/access-rules.ts';
 import { createApplication, deleteApplication, listApplications } from '../runai/applications.ts';
@@ -18,7 +18,6 @@ import {
 import type { Context } from './context.ts';
 import { deliver } from './deliver.ts';
 import { authorize } from './sign-in.ts';
-import { spanOf } from './spans.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -54,7 +53,7 @@ async function look(
     updatedAt,
   }: { inputs: OverlapInputs; family: Family; store: Store; updatedAt: number | undefined },
 ): Promise<Assessment> {
-  const { rows } = await listApplications(client);
+  const { rows, odd } = await listApplications(client);
   const theirs = (time: number) => client.ourTime(spanOf(time)) ?? spanOf(time);
   const members = rows
     .filter((application) => isMember(family, application))
@@ -66,16 +65,18 @@ async function look(
   const written: Span | undefined = updatedAt === undefined ? undefined : spanOf(updatedAt);
   const storedAt = written && (store.ourTime(written) ?? written);
   const clocksKnown = Boolean(client.ourTime(spanOf(0)) && store.ourTime(spanOf(0)));
+  const isWhole = !odd.some((row) => isMember(family, { name: String((row as { name?: unknown } | null)?.name) }));
   if (!clocksKnown && members.length > 0) {
     log.warning('One of the servers does not tell its time (no Date header), so no application is deleted.');
   }
+  if (!isWhole) log.warning('One of the applications cannot be read, so none is deleted.');
   return assess({
     members,
     storedAt,
     now: client.now(),
     overlap: (inputs.overlap as Overlap).hours * HOUR,
     rotateAfter: inputs.rotateAfter === undefined ? undefined : inputs.rotateAfter * DAY,
-    clocksKnown,
+    isCertain: clocksKnown && isWhole,
   });
 }
 
@@ -85,7 +86,7 @@ async function rotate(
   { overlap, family, store, inUse }: { overlap: Overlap; family: Family; store: Store; inUse: Member | undefined },
 ): Promise<string> {
   const { client, log } = context;
-  await store.rehearse();
+  const rehearsed = await store.rehearse();
   const permissions = await permissionsFor(context, overlap, inUse);
   const name = memberName(family, client.now());
   const issued = await createApplication(client, { name, ifExists: 'fail' });
@@ -93,7 +94,7 @@ async function rotate(
   if (permissions.length === 0) {
     log.notice(`The application ${name} has no permissions: give it some with access-rules, or in the control plane.`);
   }
-  await deliver(context, issued, { values: { rotated: true }, permissions, store, oldIsDead: false });
+  await deliver(context, issued, { values: { rotated: true }, permissions, store: rehearsed, oldIsDead: false });
   return name;
 }
 

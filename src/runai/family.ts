@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Span } from '../http/transport.ts';
+import type { Span } from '../http/clock.ts';
 import type { Application } from './applications.ts';
 
 /**
@@ -31,8 +31,8 @@ export interface Situation {
   overlap: number;
   /** Milliseconds. */
   rotateAfter: number | undefined;
-  /** Whether both servers told their time. Without that, nothing is retired. */
-  clocksKnown: boolean;
+  /** Whether both servers told their time, and every member could be read. Without that, nothing is retired. */
+  isCertain: boolean;
 }
 
 /** What is to be done with one member, and why. */
@@ -68,7 +68,7 @@ export function isMember({ name, tag }: Family, application: { name: string }): 
 }
 
 /** Works out which member is in use, whether the next one is due, and which can go. */
-export function assess({ members, storedAt, now, overlap, rotateAfter, clocksKnown }: Situation): Assessment {
+export function assess({ members, storedAt, now, overlap, rotateAfter, isCertain }: Situation): Assessment {
   const newestFirst = members.toSorted((a, b) => ageOf(a) - ageOf(b));
   // Where the two times are closer than the clocks are known, the member counts as in use.
   const inUse = newestFirst.find(({ createdAt }) => storedAt && createdAt && createdAt.earliest <= storedAt.latest);
@@ -77,7 +77,7 @@ export function assess({ members, storedAt, now, overlap, rotateAfter, clocksKno
   const standings = newestFirst.map((member): Standing => {
     if (member === inUse) return { member, role: 'in use', retire: false };
     if (!inUse || !isOlder(member, inUse)) return { member, role: 'left behind', retire: false };
-    const reason = reasonToKeep({ member, inUse, storedAt, now, overlap, clocksKnown });
+    const reason = reasonToKeep({ member, inUse, storedAt, now, overlap, isCertain });
     return { member, role: 'previous', retire: reason === undefined, ...(reason !== undefined && { reason }) };
   });
   return { inUse, isDue, standings };
@@ -100,9 +100,9 @@ function reasonToKeep({
   storedAt,
   now,
   overlap,
-  clocksKnown,
+  isCertain,
 }: Omit<Situation, 'members' | 'rotateAfter'> & { member: Member; inUse: Member }): string | undefined {
-  if (!clocksKnown || !storedAt) return 'the clocks of the servers are not known';
+  if (!isCertain || !storedAt) return 'it is not certain which one is in use';
   if (!member.createdAt) return 'the control plane does not say when it was made';
   if (now - storedAt.latest < overlap) return 'the stored secret was written too recently';
   const isProven = inUse.lastLogin && inUse.lastLogin.earliest > storedAt.latest;

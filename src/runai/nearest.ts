@@ -4,7 +4,7 @@ const SEARCHED = 2_000;
 /** A sentence with the names that are most like the one that was not found, or nothing where there are none. */
 export function nearest(wanted: string, names: string[], clean: (text: string) => string): string {
   if (names.length === 0) return '';
-  const ranked = names
+  const ranked = [...new Set(names)]
     .slice(0, SEARCHED)
     .map((name) => ({ name, distance: distance(wanted.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);

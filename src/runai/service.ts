@@ -2,7 +2,6 @@ import type { Service } from '../http/service.ts';
 
 /** The control plane, whose address is the input `url`. */
 export const controlPlane: Service = {
-  name: 'the control plane',
   advice: {
     unreachable: (peer) => `Check that url is right, and that this runner can reach ${peer}.`,
     unreadable:
