@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Mode, modes } from '../../src/inputs.ts';
-import { Haystack } from '../support/haystack.ts';
 import type { Simulator, SimulatorOptions } from '../simulator/simulator.ts';
 import { startSimulator } from '../simulator/simulator.ts';
+import { Haystack } from '../support/haystack.ts';
 import { actionFile, runStep, type StepOptions, secretOutputs } from '../support/runner.ts';
 import { transcript } from '../support/transcript.ts';
 

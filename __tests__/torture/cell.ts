@@ -139,11 +139,19 @@ async function runUndisturbed({ task, version }: { task: Task; version: Version 
   const problems = [
     ...harmOf(ending, { isLate: false }),
     ...(isAsItShould ? [] : [problem('other', `exit code ${result.exitCode}: ${result.errors.join()}`)]),
-    ...(result.exitCode === 0 ? problemsOf('green and wrong', [...untruths(ending), ...unexpected(task, result.outputs)]) : []),
-    ...problemsOf('other', rehearsals.map(({ name }) => `${name} was left behind`)),
+    ...(result.exitCode === 0
+      ? problemsOf('green and wrong', [...untruths(ending), ...unexpected(task, result.outputs)])
+      : []),
+    ...problemsOf(
+      'other',
+      rehearsals.map(({ name }) => `${name} was left behind`),
+    ),
   ];
   await closeWorld(world);
-  return { targets, problems: problems.map(({ kind, text }) => ({ kind, text: `${task.name} (${version}): ${text}` })) };
+  return {
+    targets,
+    problems: problems.map(({ kind, text }) => ({ kind, text: `${task.name} (${version}): ${text}` })),
+  };
 }
 
 /** Runs every task once on each of its versions, or only on the first, and looks at what it asks for. */

@@ -57,7 +57,10 @@ const broken: Trouble[] = moments.flatMap((when) => {
   return [
     ...bothWays(`reset ${when}`, passing(closed, { lasting: true, ...more }), () => ({ kind: 'reset', when })),
     ...bothWays(`end ${when}`, passing(closed, { ...detail }), () => ({ kind: 'end', when })),
-    ...bothWays(`stall ${when}`, passing(late, { waits: true, lasting: true, ...more }), () => ({ kind: 'stall', when })),
+    ...bothWays(`stall ${when}`, passing(late, { waits: true, lasting: true, ...more }), () => ({
+      kind: 'stall',
+      when,
+    })),
   ];
 });
 
@@ -139,7 +142,10 @@ const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page/;
 const readsBody = ({ kind }: Target) => !/delete|rehearse|store/.test(kind);
 const bodies: Trouble[] = [
   ...bothWays('HTML with 502', passing(/502/), () => ({ kind: 'html', status: 502 })),
-  ...bothWays('HTML with 200', passing(strange, { once: 'either', lasting: true }), () => ({ kind: 'html', status: 200 })),
+  ...bothWays('HTML with 200', passing(strange, { once: 'either', lasting: true }), () => ({
+    kind: 'html',
+    status: 200,
+  })),
   ...bothWays('text with 200', passing(strange, { once: 'either', lasting: true }), () => ({
     kind: 'status',
     status: 200,
@@ -147,7 +153,11 @@ const bodies: Trouble[] = [
   })),
   ...bothWays('empty with 200', passing(strange, { once: 'either', ...detail }), () => ({ kind: 'empty' })),
   ...bothWays('empty with 204', passing(strange, { on: readsBody, ...detail }), () => ({ kind: 'empty', status: 204 })),
-  ...bothWays('null', passing(strange, { on: readsBody, ...detail }), () => ({ kind: 'status', status: 200, body: null })),
+  ...bothWays('null', passing(strange, { on: readsBody, ...detail }), () => ({
+    kind: 'status',
+    status: 200,
+    body: null,
+  })),
   ...bothWays('truncated', passing(strange, { lasting: true, on: readsBody }), () => ({ kind: 'truncated' })),
   ...bothWays('endless', passing(strange, { lasting: true, on: readsBody, ...detail }), () => ({ kind: 'endless' })),
   ...bothWays('endless with 502', passing(/502/, detail), () => ({ kind: 'endless', status: 502 })),

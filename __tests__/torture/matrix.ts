@@ -1,6 +1,16 @@
 import { type Cell, type Judged, lookAt, nameOf, tryCell } from './cell.ts';
 import { type Trouble, troubles } from './faults.ts';
-import { located, megabytes, type PartOptions, type PartResult, pool, randomFrom, sample, spread, table } from './report.ts';
+import {
+  located,
+  megabytes,
+  type PartOptions,
+  type PartResult,
+  pool,
+  randomFrom,
+  sample,
+  spread,
+  table,
+} from './report.ts';
 import type { Target } from './targets.ts';
 import { tasks } from './tasks.ts';
 
@@ -92,7 +102,8 @@ export async function run({ short, seed, wanted }: PartOptions): Promise<PartRes
   // A busy machine makes a run late, or never get as far as the fault: such a cell is tried again, by itself.
   const again = judged.flatMap(({ unsure }, index) => (unsure ? [index] : []));
   for (const index of again) judged[index] = await tryCell((judged[index] as Judged).cell);
-  const of = (ended: Judged['ended']) => judged.filter((one) => one.problems.length === 0 && one.ended === ended).length;
+  const of = (ended: Judged['ended']) =>
+    judged.filter((one) => one.problems.length === 0 && one.ended === ended).length;
   const wrong = judged.filter(({ problems }) => problems.length > 0).length;
   const memory = judged.map((one) => one.memory);
   return {

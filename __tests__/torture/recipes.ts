@@ -1,6 +1,5 @@
-// Breaks every recipe at each of its requests, and runs it again: node __tests__/torture/recipes.ts [part of a name]
+// Breaks every recipe at each of its requests, and runs it again.
 import assert from 'node:assert/strict';
-import { fileURLToPath } from 'node:url';
 import type { Fault, Version } from '../simulator/simulator.ts';
 import type { RunningStep } from '../support/runner.ts';
 import type { WorkflowOptions, WorkflowRun } from '../support/workflow.ts';
@@ -8,13 +7,14 @@ import {
   checkNothingLeaks,
   inWorld,
   letTimePass,
-  run,
+  run as runWorkflow,
   type Scenario,
   scenarios,
   type World,
   workflowOf,
 } from '../support/workflow-scenarios.ts';
 import type { StoreFault } from '../support/workflow-stores.ts';
+import { type PartOptions, type PartResult, type Problem, pool, problem, randomFrom, sample } from './report.ts';
 
 type Service = 'simulator' | 'github';
 
@@ -59,7 +59,7 @@ async function costsOf(scenario: Scenario, version: Version): Promise<{ requests
 }
 
 async function runOnce(world: World, scenario: Scenario, options: WorkflowOptions = {}): Promise<WorkflowRun> {
-  const result = await run(world, workflowOf(scenario), options);
+  const result = await runWorkflow(world, workflowOf(scenario), options);
   checkNothingLeaks(world, result);
   return result;
 }
@@ -125,44 +125,43 @@ async function breakAndHeal(scenario: Scenario, { version, breakage }: { version
   });
 }
 
-export interface Outcome {
-  tried: number;
-  /** What went wrong: the recipe, the break, and why. */
-  failures: string[];
+interface Cell {
+  scenario: Scenario;
+  breakage: Breakage;
 }
 
-/** Breaks the recipes at each request and each command, two at a time. */
-export async function breakRecipes({
-  version = '3.0',
-  wanted = () => true,
-  log = () => {},
-}: {
-  version?: Version;
-  wanted?: (name: string) => boolean;
-  log?: (line: string) => void;
-}): Promise<Outcome> {
-  const outcome: Outcome = { tried: 0, failures: [] };
-  for (const scenario of scenarios.filter(({ name }) => wanted(name))) {
-    const breakages = breakagesOf(await costsOf(scenario, version));
-    const waiting = [...breakages];
-    const worker = async () => {
-      for (let breakage = waiting.shift(); breakage; breakage = waiting.shift()) {
-        outcome.tried += 1;
-        await breakAndHeal(scenario, { version, breakage }).catch((error: Error) => {
-          outcome.failures.push(`${scenario.name}, ${breakage?.what}: ${error.message}`);
-        });
-      }
-    };
-    await Promise.all([worker(), worker()]);
-    log(`${scenario.name}: ${breakages.length} breaks`);
+const nameOf = ({ scenario, breakage }: Cell) => `${scenario.name}, ${breakage.what}`;
+
+/** Newer versions only: what an older one does differently, the matrix tries. */
+const version: Version = '3.0';
+
+async function cellsOf(scenario: Scenario): Promise<Cell[]> {
+  return breakagesOf(await costsOf(scenario, version)).map((breakage) => ({ scenario, breakage }));
+}
+
+async function tryCell(cell: Cell): Promise<Problem[]> {
+  try {
+    await breakAndHeal(cell.scenario, { version, breakage: cell.breakage });
+    return [];
+  } catch (error) {
+    return [problem('loss', `${nameOf(cell)}: not healed: ${(error as Error).message}`)];
   }
-  return outcome;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [part = ''] = process.argv.slice(2);
-  const { tried, failures } = await breakRecipes({ wanted: (name) => name.includes(part), log: console.log });
-  for (const failure of failures) console.log(`\nFAILED ${failure}`);
-  console.log(`${tried} breaks, ${failures.length} not healed`);
-  process.exitCode = failures.length > 0 ? 1 : 0;
+/** Each recipe and each workflow that can be called, broken at each of its steps, and run again. */
+export async function run({ short, seed, wanted }: PartOptions): Promise<PartResult> {
+  const some = scenarios.filter(
+    ({ name }) => !short || /^(other-stores|rotate-in-place|rotate-without.*due)/.test(name),
+  );
+  const all = (await pool(some, { atOnce: 2, work: cellsOf })).flat().filter((cell) => wanted(nameOf(cell)));
+  const keysOf = ({ scenario, breakage }: Cell) => [scenario.name, breakage.what.split(':')[0] ?? ''];
+  const cells = short ? sample(all, { most: 0, keysOf, random: randomFrom(seed) }) : all;
+  const found = await pool(cells, { atOnce: 3, work: tryCell });
+  const count = (name: string) => cells.filter(({ scenario }) => scenario.name === name).length;
+  return {
+    title: 'Recipes: broken at each step, and run again',
+    cells: cells.length,
+    problems: found.flat(),
+    lines: some.map(({ name }) => `${name}: ${count(name)} breaks`),
+  };
 }

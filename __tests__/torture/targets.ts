@@ -34,8 +34,7 @@ function kindOf(service: Service, method: string, path: string): Kind {
 const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 /** The path without its query, and with a star for each id. */
-const shapeOf = (path: string) =>
-  path.replace(/\?.*/, '').replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '*');
+const shapeOf = (path: string) => path.replace(/\?.*/, '').replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '*');
 
 /** The requests that a world has seen, each as a target. */
 export function targetsIn(world: World, { task, version }: { task: Task; version: Version }): Target[] {

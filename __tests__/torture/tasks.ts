@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type Github, type PlaceName, startGithub } from '../simulator/github.ts';
-import { type Application, type Simulator, type SimulatorOptions, startSimulator, type Version } from '../simulator/simulator.ts';
 import type { ServerOptions } from '../simulator/server.ts';
+import {
+  type Application,
+  type Simulator,
+  type SimulatorOptions,
+  startSimulator,
+  type Version,
+} from '../simulator/simulator.ts';
 import type { StepOptions } from '../support/runner.ts';
 
 /** The two servers that a step talks to. */
@@ -124,7 +130,14 @@ const applications: Task[] = [
     ...rule,
     expects: newApp,
   },
-  { name: 'create-app, taken, fail', versions: ['2.20', 'next'], ends: 'error', seed: seedApp, ...createApp(), expects: {} },
+  {
+    name: 'create-app, taken, fail',
+    versions: ['2.20', 'next'],
+    ends: 'error',
+    seed: seedApp,
+    ...createApp(),
+    expects: {},
+  },
   {
     name: 'create-app, taken, skip',
     versions: ['2.24', 'next'],
@@ -206,10 +219,17 @@ const seedStored =
   (place: PlaceName, minutes: number) =>
   (world: World): void => {
     seedApp(world);
-    const { clientId, secret, createdAt } = world.simulator.applications.find(({ name }) => name === appName) as Application;
+    const { clientId, secret, createdAt } = world.simulator.applications.find(
+      ({ name }) => name === appName,
+    ) as Application;
     const at = Date.parse(createdAt ?? '') + minutes * 60_000;
     const more = place === 'organization' ? { visibility: 'selected' as const, selectedRepositoryIds: [5, 17] } : {};
-    world.github.editSecret(place, secretName, { value: `${clientId}:${secret}`, createdAt: at, updatedAt: at, ...more });
+    world.github.editSecret(place, secretName, {
+      value: `${clientId}:${secret}`,
+      createdAt: at,
+      updatedAt: at,
+      ...more,
+    });
   };
 
 const production = 'environment:production';

@@ -162,7 +162,10 @@ function usersUntrue({ world: { simulator }, before, outputs }: Claims): string[
   const passwords = Object.entries({ ...several, ...(single !== undefined && { [email]: single }) });
   return [
     ...users.flatMap(({ email: address, id, created }) => [
-      ...unless(simulator.users.some((user) => user.id === id && user.username === address), `${address} is not there`),
+      ...unless(
+        simulator.users.some((user) => user.id === id && user.username === address),
+        `${address} is not there`,
+      ),
       ...unless(created !== before.objects.has(id ?? ''), `created is ${created} of ${address}`),
     ]),
     ...passwords.flatMap(([address, password]) =>
@@ -216,7 +219,11 @@ export interface Evidence extends Ending {
 
 export type Expected = 'ok' | 'error' | 'either';
 
-export function expectedOf({ target: { task }, trouble, lasting }: Pick<Evidence, 'target' | 'trouble' | 'lasting'>): Expected {
+export function expectedOf({
+  target: { task },
+  trouble,
+  lasting,
+}: Pick<Evidence, 'target' | 'trouble' | 'lasting'>): Expected {
   if (lasting || trouble.once === 'either') return 'either';
   return trouble.once === 'ends' ? 'error' : (task.ends ?? 'ok');
 }
