@@ -172,9 +172,11 @@ export class Client {
       const lost = tries.flatMap(({ answer }) => answer.lost);
       return { ...found, answer: { ...found.answer, lost } };
     };
+    const paths = this.#order(endpoint);
     for (let round = 1; round <= ROUNDS; round++) {
-      for (const path of this.#order(endpoint)) {
-        const call = { ...callTo(path), probe: true };
+      for (const path of paths) {
+        // Where there is no other path, a page is not an answer, and the work behind it may be done.
+        const call = { ...callTo(path), probe: paths.length > 1 };
         const earlier = tries.map(({ answer }) => answer);
         const answer = await afterLost(earlier, call, () => this.send(call));
         tries.push({ path, answer });
@@ -184,10 +186,8 @@ export class Client {
       if (first) return done({ ...first, others: others.map(({ answer }) => answer) });
       if (!tries.some(({ answer }) => isPage(answer))) break;
     }
-    throw this.#nothingThere(
-      this.#order(endpoint),
-      tries.map(({ answer }) => answer),
-    );
+    const answers = tries.map(({ answer }) => answer);
+    throw this.#nothingThere(paths, answers);
   }
 
   #order(endpoint: Endpoint): readonly string[] {
