@@ -47,8 +47,9 @@ export async function play({ options, steps }: Sequence): Promise<Played> {
     for (const { wait, action } of steps) {
       await world.pass(wait.ms + wait.overlaps * world.overlap + wait.dues * world.dueAfter);
       await carryOut(world, action);
+      if (world.violations.length > 0) break;
     }
-    await calmDown(world);
+    if (world.violations.length === 0) await calmDown(world);
   } finally {
     await world.close();
   }

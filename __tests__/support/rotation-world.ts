@@ -536,7 +536,7 @@ export class World {
     }
     if (!outputs['rotated'] || (this.options.rules === 'copied' && !this.#hasRules)) return;
     const hasRule = this.plane.accessRules.some(({ subjectId }) => subjectId === storedMember?.clientId);
-    if (!hasRule && process.env.RULES) this.#violated('after a clean rotation, the stored application has no access rules');
+    if (!hasRule) this.#violated('after a clean rotation, the stored application has no access rules');
   }
 
   /** The family is as small as it should be. */

@@ -105,7 +105,8 @@ function reasonToKeep({
   if (!isCertain || !storedAt) return 'it is not certain which one is in use';
   if (!member.createdAt) return 'the control plane does not say when it was made';
   if (now - storedAt.latest < overlap) return 'the stored secret was written too recently';
-  const isProven = inUse.lastLogin && inUse.lastLogin.earliest > storedAt.latest;
+  // Before, a job may have signed in with what it read earlier, whatever is stored now.
+  const isProven = inUse.lastLogin && inUse.lastLogin.earliest > storedAt.latest + overlap;
   if (!isProven) return 'nobody has signed in with the stored credentials yet';
   const isResting = !member.lastLogin || now - member.lastLogin.latest >= overlap;
   return isResting ? undefined : 'it has signed in too recently';
