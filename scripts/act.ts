@@ -8,7 +8,7 @@ import { delimiter, join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Version } from '../__tests__/simulator/simulator.ts';
 import { actionFolder, root } from '../__tests__/support/runner.ts';
-import { ended, missingTools, type Workflow } from '../__tests__/support/workflow.ts';
+import { ended, missingTools } from '../__tests__/support/workflow.ts';
 import {
   callable,
   inWorld,
@@ -59,14 +59,16 @@ function writeRepositories(temp: string, { scenario, world }: { scenario: Scenar
     writeFileSync(join(temp, 'action/.github/workflows', file), withRepositoryId(text, world));
   }
   for (const [name, text] of Object.entries(tokenAction)) writeFileSync(join(temp, 'token', name), text);
-  writeFileSync(join(temp, 'workflow.yml'), withRepositoryId(stringify(workflowFor(scenario)), world));
+  writeFileSync(join(temp, 'workflow.yml'), withRepositoryId(textFor(scenario), world));
 }
 
 /** act reads the secrets before the first job, so a job that needs what an earlier one has stored is left out. */
-function workflowFor(scenario: Scenario): Workflow {
+function textFor(scenario: Scenario): string {
   const workflow = workflowOf(scenario);
   const jobs = Object.entries(workflow.jobs).filter(([, { needs }]) => needs === undefined);
-  return { ...workflow, jobs: Object.fromEntries(jobs) };
+  // A job that calls a workflow has no steps, not even an empty list of them.
+  const written = jobs.map(([id, { steps, ...job }]) => [id, job.uses === undefined ? { ...job, steps } : job]);
+  return stringify({ ...workflow, jobs: Object.fromEntries(written) });
 }
 
 function secretsOf({ github }: World): Record<string, string> {
@@ -99,7 +101,7 @@ function writeValues(temp: string, world: World): string[] {
 /** The actions that are not this one. */
 function foreignActions(scenario: Scenario): string[] {
   const files = [
-    stringify(workflowFor(scenario)),
+    textFor(scenario),
     ...callable.map((file) => readFileSync(join(root, '.github/workflows', file), 'utf8')),
   ];
   return [...new Set(files.join('\n').match(/actions\/create-github-app-token@[0-9a-f]{40}/g))];

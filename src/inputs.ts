@@ -303,7 +303,8 @@ function readRotateApp(reader: InputReader): RotateAppInputs {
       'app-id does not go with overlap-hours: give app-name, the beginning of the names of the applications',
     );
   if (store && !store.identity) {
-    reader.report('overlap-hours: neither GITHUB_REPOSITORY_ID nor GITHUB_REPOSITORY says which repository this is');
+    const variable = store.place.kind === 'organization' ? 'GITHUB_REPOSITORY_OWNER' : 'GITHUB_REPOSITORY';
+    reader.report(`overlap-hours: neither ${variable}_ID nor ${variable} says whose secret it is`);
   }
   const name = readAppName(reader, mode);
   if (name.length > FAMILY_NAME_LIMIT) {

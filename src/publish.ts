@@ -23,9 +23,10 @@ export function publish(
 ): void {
   for (const secret of Object.values(secrets)) mask(secret ?? '');
   for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
-  const outputs = { ...secrets, ...compounds, ...values };
+  // One by one: a name without a value in one of them must not hide its value in another.
+  const outputs = [secrets, compounds, values].flatMap((group) => Object.entries(group));
   try {
-    for (const [name, value] of Object.entries(outputs)) if (value !== undefined) core.setOutput(name, value);
+    for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
   } catch (cause) {
     const lost = Object.values({ ...secrets, ...compounds }).some((secret) => secret !== undefined);
     const code = codeOf(cause);

@@ -1,2 +1,2 @@
 /** The version of this action, as in package.json: a test compares them. */
-export const version = '1.1.0';
+export const version = '1.0.0';

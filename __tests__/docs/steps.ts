@@ -33,8 +33,8 @@ const plausible: Record<string, string> = {
 
 function plainValue(name: string, { given, origin }: { given: string; origin: string }): string {
   if (name === 'url') return origin;
-  if (/^\$\{\{[^}]*\}\}$/.test(given.trim())) return plausible[name] ?? 'x1';
-  return given.replace(/\$\{\{[^}]*\}\}/g, '1');
+  if (/^\$\{\{((?!\}\}).)*\}\}$/.test(given.trim())) return plausible[name] ?? 'x1';
+  return given.replace(/\$\{\{.*?\}\}/g, '1');
 }
 
 export interface Trial {

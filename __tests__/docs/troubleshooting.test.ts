@@ -281,6 +281,7 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
     simulator.fault({ path: '/token', skip: 1, times: 1000, fault: { kind: 'status', status: 401, body } });
     return [await storing()];
   },
+  // Windows knows no such signals: there, a process is ended without being asked.
   interrupted: async () => (onWindows ? [] : [await stalled({}, 'SIGTERM'), await stalled({}, 'SIGINT')]),
   internal: () => [stalled({ env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(ambush)}` } })],
 };

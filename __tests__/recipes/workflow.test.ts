@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { startGithub } from '../simulator/github.ts';
-import { missingTools, parseWorkflow, runWorkflow } from '../support/workflow.ts';
+import { missingForScripts, skippedFor } from '../support/scripts.ts';
+import { parseWorkflow, runWorkflow } from '../support/workflow.ts';
 
-const missing = process.platform === 'win32' ? ['a bash of its own'] : missingTools('bash');
-const skipped = missing.length > 0 ? ` (skipped: no ${missing.join(', no ')})` : '';
+const missing = missingForScripts();
 
 /** Runs a workflow in a repository with a secret KEY, of its own and of the environment "production". */
 async function runText(text: string) {
@@ -18,7 +18,7 @@ async function runText(text: string) {
   }
 }
 
-describe.skipIf(missing.length > 0)(`the runner of the recipes${skipped}`, () => {
+describe.skipIf(missing.length > 0)(`the runner of the recipes${skippedFor(missing)}`, () => {
   test('drops a job output that holds a masked value, and hides it in the log', async () => {
     const { conclusion, jobs, shown } = await runText(`
       jobs:

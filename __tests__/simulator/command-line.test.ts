@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import sodium from 'libsodium-wrappers';
 import { describe, expect, test } from 'vitest';
 
+import { onWindows } from '../support/system.ts';
 import { call, jsonOf } from './call.ts';
 
 const script = fileURLToPath(new URL('../../scripts/simulator.ts', import.meta.url));
@@ -29,22 +30,26 @@ const found = (text: string, pattern: RegExp) => pattern.exec(text)?.[1] ?? '';
 describe('the command line', () => {
   test('prints what a person needs and ends well when interrupted', async () => {
     const { code, text } = await run(['--version', '3.0']);
-    expect(code).toBe(0);
+    expect(code).toBe(onWindows ? null : 0);
     expect(text).toMatch(/3\.0, simulated: http:\/\/127\.0\.0\.1:\d+/);
     expect(text).toContain('/api/v2/token');
     expect(text).not.toContain('/api/v1/apps');
   });
 
-  test('the application that it prints may do everything, and what is not as documented is said at the end', async () => {
-    const { text } = await run([], async (said) => {
-      const url = found(said, /simulated: (.*)/);
-      const [clientID, clientSecret] = [found(said, /Client id: (.*)/), found(said, /Client secret: (.*)/)];
-      const json = { grantType: 'client_credentials', clientID, clientSecret };
-      const token = jsonOf(await call(`${url}/api/v1/token`, { json })).accessToken;
-      expect((await call(`${url}/api/v1/users?page=1`, { token })).status).toBe(200);
-    });
-    expect(text).toMatch(/Not as documented: GET \/api\/v1\/users: the query parameter "page" is unknown$/);
-  });
+  // Windows ends a process without asking it, so nothing is said at the end.
+  test.skipIf(onWindows)(
+    'the application that it prints may do everything, and what is not as documented is said at the end',
+    async () => {
+      const { text } = await run([], async (said) => {
+        const url = found(said, /simulated: (.*)/);
+        const [clientID, clientSecret] = [found(said, /Client id: (.*)/), found(said, /Client secret: (.*)/)];
+        const json = { grantType: 'client_credentials', clientID, clientSecret };
+        const token = jsonOf(await call(`${url}/api/v1/token`, { json })).accessToken;
+        expect((await call(`${url}/api/v1/users?page=1`, { token })).status).toBe(200);
+      });
+      expect(text).toMatch(/Not as documented: GET \/api\/v1\/users: the query parameter "page" is unknown$/);
+    },
+  );
 
   test.each([true, false])('GitHub stands beside it, and tells what it stores (opened: %s)', async (opened) => {
     await sodium.ready;
@@ -58,7 +63,7 @@ describe('the command line', () => {
       const json = { encrypted_value: Buffer.from(sealed).toString('base64'), key_id };
       expect((await call(`${place}/RUNAI`, { method: 'PUT', token, headers, json })).status).toBe(201);
     });
-    expect(text).toContain(`GitHub stored RUNAI in the environment:prod${opened ? ': hush' : '\n'}`);
+    expect(text).toMatch(opened ? /^GitHub stored RUNAI in the environment:prod: hush$/m : /environment:prod$/m);
     expect(text.includes('hush')).toBe(opened);
   });
 

@@ -1,9 +1,15 @@
 import { EOL } from 'node:os';
+import type { Github } from '../simulator/github.ts';
 import type { RecordedRequest, Simulator } from '../simulator/simulator.ts';
+import { readLog } from './log.ts';
 import type { StepResult } from './runner.ts';
 
-/** Text with all that changes from run to run replaced by names that do not. */
-export function normalizer(secrets: string[]) {
+/**
+ * Text with all that changes from run to run replaced by names that do not.
+ * @param secrets that are always the same, so that the form in which each turns up can be named
+ * @param issued secrets that are random
+ */
+function normalizer(secrets: string[], issued: string[]) {
   const names = new Map<string, string>();
   const nameFor = (kind: string, value: string) => {
     const known =
@@ -11,7 +17,7 @@ export function normalizer(secrets: string[]) {
     names.set(value, known);
     return known;
   };
-  const forms = secrets.flatMap(formsOf);
+  const forms = [...secrets.flatMap(formsOf), ...issued.flatMap(formsOf).map((form) => ({ ...form, how: '' }))];
   forms.sort((a, b) => b.form.length - a.form.length);
   return (text: string) => {
     let result = text;
@@ -20,16 +26,20 @@ export function normalizer(secrets: string[]) {
       const name = nameFor('secret', secret);
       result = result.replaceAll(form, how ? name.replace('>', `, ${how}>`) : name);
     }
-    return result
-      .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, (id) => nameFor('id', id))
-      .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>')
-      .replace(/(127\.0\.0\.1|localhost):\d+/g, '$1:<port>')
-      .replace(/ in \d+ ms/g, ' in <n> ms');
+    return (
+      result
+        .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, (id) => nameFor('id', id))
+        .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>')
+        // The name of a member of a family ends with when it was made.
+        .replace(/\b\d{8}-\d{6}\b/g, (moment) => nameFor('moment', moment))
+        .replace(/(127\.0\.0\.1|localhost):\d+/g, '$1:<port>')
+        .replace(/ in \d+ ms/g, ' in <n> ms')
+    );
   };
 }
 
 /** The forms that a secret takes on the way, and what to call them. */
-function formsOf(secret: string): { form: string; secret: string; how: string }[] {
+export function formsOf(secret: string): { form: string; secret: string; how: string }[] {
   const encoded = encodeURIComponent(secret);
   const strict = encoded.replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
   const form = new URLSearchParams([['', secret]]).toString().slice(1);
@@ -55,20 +65,27 @@ function formsOf(secret: string): { form: string; secret: string; how: string }[
   });
 }
 
-/** All that a step showed, wrote and sent, in the order in which it did. */
-export function transcript(
-  result: StepResult,
-  { simulator, secrets }: { simulator: Simulator; secrets: string[] },
-): string {
-  const normalize = normalizer([...secrets, ...simulator.secretsIssued]);
+interface Servers {
+  simulator: Simulator;
+  /** Shown where the step has called it. */
+  github?: Github;
+  /** What the inputs hold. */
+  secrets: string[];
+}
+
+/** All that a step showed, wrote, sent and stored, in the order in which it did. */
+export function transcript(result: StepResult, { simulator, github, secrets }: Servers): string {
+  const issued = simulator.secretsIssued.filter((secret) => !secrets.includes(secret));
+  const normalize = normalizer(secrets, [...issued, ...(github?.tokens ?? [])]);
   const outputs = Object.entries(result.outputs).map(([name, value]) => `${name}=${value}`);
   const sections = {
     'exit code': String(result.exitCode),
-    stdout: unixLines(result.stdout),
+    stdout: withoutRandomForms(unixLines(result.stdout), issued),
     stderr: unixLines(result.stderr),
     outputs: outputs.join('\n').replace(/^expires-in=359\d$/m, 'expires-in=3600'),
     summary: unixLines(result.summary),
-    requests: simulator.requests.map(requestText).join('\n\n'),
+    requests: requestsOf(simulator, github).join('\n\n'),
+    stored: storedIn(github).join('\n'),
   };
   const text = Object.entries(sections).flatMap(([name, body]) => (body ? [`--- ${name}\n${body}`] : []));
   return normalize(text.join('\n'));
@@ -76,9 +93,45 @@ export function transcript(
 
 const unixLines = (text: string) => text.replaceAll(EOL, '\n').trimEnd();
 
+/** Leaves out the encoded forms of masks with a random secret in them: how many there are depends on its characters. */
+function withoutRandomForms(stdout: string, issued: string[]): string {
+  let forms = new Set<string>();
+  const lines = stdout.split('\n').filter((line) => {
+    const [{ command, text } = { text: '' }] = readLog(line);
+    if (command !== 'add-mask') return true;
+    if (forms.has(text)) return false;
+    const isRandom = issued.some((secret) => text.includes(secret));
+    forms = new Set(isRandom ? formsOf(text).flatMap(({ form }) => (form === text ? [] : [form])) : []);
+    return true;
+  });
+  return lines.join('\n');
+}
+
+/** What was sent to both services, in order. GitHub's paths are marked as such. */
+function requestsOf(simulator: Simulator, github: Github | undefined): string[] {
+  const ours = simulator.requests.map((request) => ({ at: request.at, text: requestText(request) }));
+  const theirs = (github?.requests ?? []).map((request) => ({
+    at: request.at,
+    text: `GitHub: ${requestText(request)}`,
+  }));
+  return [...ours, ...theirs].sort((a, b) => a.at - b.at).map(({ text }) => text);
+}
+
 function requestText({ method, path, rawHeaders, body, status }: RecordedRequest): string {
   const headers = rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${rawHeaders[index + 1]}`] : []));
   // The others are the same in all requests (action/requests.test.ts has them all), or change with the length of a secret.
   const shown = headers.filter((header) => /^(authorization|content-type): /i.test(header));
-  return [`${method} ${path} -> ${status ?? 'no answer'}`, ...shown, ...(body ? [body] : [])].join('\n');
+  const sealed = body
+    .replace(/"encrypted_value":"[^"]*"/, '"encrypted_value":"<sealed>"')
+    .replace(/"key_id":"\d+"/, '"key_id":"<key id>"');
+  return [`${method} ${path} -> ${status ?? 'no answer'}`, ...shown, ...(body ? [sealed] : [])].join('\n');
+}
+
+/** What was written to GitHub's store, opened. */
+function storedIn(github: Github | undefined): string[] {
+  const writes = github?.writes ?? [];
+  return writes.map(({ place, name, value }) => {
+    const shown = name.endsWith('_REHEARSAL') ? '<random>' : value;
+    return `${place} ${name}=${shown}`;
+  });
 }

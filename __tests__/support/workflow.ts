@@ -224,7 +224,7 @@ async function callWorkflow(run: Run, { id, job, scope }: { id: string; job: Job
 
 /** One expression keeps its type; a text with expressions in it is filled in. */
 function fillInAround(value: unknown, scope: Scope): unknown {
-  return typeof value === 'string' && !/^\$\{\{[^}]*\}\}$/.test(value.trim()) ? fillIn(value, scope) : value;
+  return typeof value === 'string' && !/^\$\{\{((?!\}\}).)*\}\}$/s.test(value.trim()) ? fillIn(value, scope) : value;
 }
 
 function inputsOf({ inputs: declared = {} }: Call, given: Record<string, unknown>): Record<string, unknown> {

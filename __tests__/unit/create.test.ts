@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { RunaiError } from '../../src/errors.ts';
+import type { LostAttempt } from '../../src/http/exchange.ts';
 import type { Client } from '../../src/runai/client.ts';
-import { createOnce, type IfExists } from '../../src/runai/create.ts';
-import { RunaiError } from '../../src/runai/errors.ts';
-import type { LostAttempt } from '../../src/runai/http.ts';
+import { createOnce, type IfExists, type Issued } from '../../src/runai/create.ts';
 
 type ServerTime = (ours: number) => { earliest: number; latest: number } | undefined;
 
@@ -12,11 +12,19 @@ interface Case {
   ifExists?: IfExists;
   lost?: LostAttempt[];
   serverTime?: ServerTime;
+  /** What fails after the conflict. */
+  fails?: 'find' | 'renew';
+}
+
+interface Made extends Issued {
+  how: string;
 }
 
 /** A server whose clock is the same as ours, or up to half a second ahead. */
 const closeTo: ServerTime = (ours) => ({ earliest: ours, latest: ours + 500 });
-const lostOnce = [{ from: 10_500, to: 20_000 }];
+const lostOnce = [{ from: 10_500, to: 20_000, late: false }];
+const lateOnce = [{ from: 10_500, to: 20_000, late: true }];
+const now = 30_000;
 
 /** What is done about an existing thing, after the attempts that were lost. */
 async function conflictAfter({
@@ -25,98 +33,149 @@ async function conflictAfter({
   ifExists = 'skip',
   lost = lostOnce,
   serverTime = closeTo,
+  fails,
 }: Case) {
   const done: string[] = [];
-  const client = { serverTime, now: () => 30_000 } as Client;
-  const result = await createOnce(client, {
+  const refused = new RunaiError('rejected', 'refused', {
+    status,
+    warning: lost.length > 0 ? 'May exist.' : undefined,
+  });
+  const client = { serverTime, now: () => now, refusal: () => refused } as unknown as Client;
+  const step = (name: string) => {
+    done.push(name);
+    if (name === fails) throw new RunaiError('forbidden', `${name} was refused`);
+  };
+  const request = { method: 'POST' as const, url: 'https://acme.run.ai/api/v1/apps' };
+  const answer = {
+    request,
+    status,
+    body: { kind: 'empty' as const },
+    attempts: 1,
+    lost,
+    ifLost: '',
+  };
+  const result = await createOnce<{ createdAt: number | undefined }, Made>(client, {
     ifExists,
-    create: async (effort) => {
-      effort.lost.push(...lost);
-      return { status, body: { kind: 'empty' }, attempts: 1 };
-    },
+    create: async () => ({ answer, path: '/api/v1/apps', others: [] }),
     find: async () => {
-      done.push('find');
+      step('find');
       return { createdAt };
     },
-    renew: async () => ({ how: 'renewed' }),
-    keep: () => ({ how: 'kept' }),
-    problem: () => new RunaiError('forbidden', 'refused', { status }),
+    renew: async () => {
+      step('renew');
+      return { how: 'renewed', flaw: undefined };
+    },
+    keep: () => ({ how: 'kept', flaw: undefined }),
   }).catch((error: unknown) => error);
   return { result, done };
 }
 
 const ours = { how: 'renewed', created: true };
 const kept = { how: 'kept', created: false };
+const renewed = { how: 'renewed', created: false };
+const somebodyElses = { code: 'conflict', warning: undefined, hint: expect.stringContaining('set if-exists to skip') };
+const unknown = {
+  code: 'conflict',
+  warning: expect.stringContaining('An earlier attempt of this run may have created it, and then its secret is lost'),
+  hint: expect.stringContaining('run this again with if-exists: rotate'),
+};
 
 describe('a thing that exists after a lost attempt', () => {
-  it.each([
+  it.each<[string, number | undefined, object]>([
     ['a moment before the attempt', 10_499, kept],
     ['as the attempt began', 10_500, ours],
     ['in the second in which it began, for all that its time says', 10_000, ours],
     ['in the second before', 9_000, kept],
     ['as late as the answer that ended it', 20_500, ours],
     ['a moment later', 20_501, kept],
-    ['at an unknown time', undefined, kept],
-  ])('made %s', async (_when, createdAt, expected) => {
-    expect((await conflictAfter({ createdAt })).result).toEqual(expected);
+    ['at an unknown time', undefined, unknown],
+    ['in the future', 30_501, unknown],
+  ])('made %s, with if-exists: skip', async (_when, createdAt, expected) => {
+    expect((await conflictAfter({ createdAt })).result).toMatchObject(expected);
   });
 
   it.each([
     ['a whole second that may reach it', { from: 10_999, createdAt: 10_000 }, ours],
     ['a whole second that cannot', { from: 11_000, createdAt: 10_000 }, kept],
   ])('made in %s', async (_when, { from, createdAt }, expected) => {
-    expect((await conflictAfter({ createdAt, lost: [{ from, to: 20_000 }] })).result).toEqual(expected);
+    const lost = [{ from, to: 20_000, late: false }];
+    expect((await conflictAfter({ createdAt, lost })).result).toMatchObject(expected);
   });
 
-  it.each([
-    ['is this run’s own until now, where the attempt has no end', 30_500, ours],
-    ['is not of the future', 30_501, kept],
-  ])('%s', async (_what, createdAt, expected) => {
-    const lost = [{ from: 10_500, to: undefined }];
-    expect((await conflictAfter({ createdAt, lost })).result).toEqual(expected);
+  it.each<[string, number, object]>([
+    ['before the next attempt began, is the work of the late one', 20_500, ours],
+    ['after that, cannot be told from somebody else’s', 20_501, unknown],
+    ['before the attempt, is somebody else’s', 10_499, kept],
+  ])('that may have been made late: %s', async (_when, createdAt, expected) => {
+    expect((await conflictAfter({ createdAt, lost: lateOnce })).result).toMatchObject(expected);
   });
 
   it('may be the work of any lost attempt', async () => {
-    const lost = [...lostOnce, { from: 25_000, to: 26_000 }];
-    expect((await conflictAfter({ createdAt: 25_500, lost })).result).toEqual(ours);
+    const lost = [...lostOnce, { from: 25_000, to: 26_000, late: false }];
+    expect((await conflictAfter({ createdAt: 25_500, lost })).result).toMatchObject(ours);
+    expect((await conflictAfter({ createdAt: 22_000, lost })).result).toMatchObject(kept);
   });
 
   it.each([
     ['no moment', (): undefined => undefined],
-    ['the beginning alone', (at: number) => (at === 10_500 ? closeTo(at) : undefined)],
     ['the end alone', (at: number) => (at === 20_000 ? closeTo(at) : undefined)],
-  ])('is somebody else’s where the server’s clock is known for %s', async (_what, serverTime) => {
-    expect((await conflictAfter({ createdAt: 15_000, serverTime })).result).toEqual(kept);
+  ])('cannot be told from somebody else’s where the server’s clock is known for %s', async (_what, serverTime) => {
+    expect((await conflictAfter({ createdAt: 15_000, serverTime })).result).toMatchObject(unknown);
   });
 });
 
-describe('a thing that exists, and is somebody else’s', () => {
-  it.each<[IfExists, object]>([
-    ['skip', kept],
-    ['rotate', { how: 'renewed', created: false }],
-  ])('goes by if-exists: %s', async (ifExists, expected) => {
-    expect((await conflictAfter({ createdAt: 5_500, ifExists, lost: [] })).result).toEqual(expected);
-    expect((await conflictAfter({ createdAt: 5_500, ifExists })).result).toEqual(expected);
+describe('the maker and if-exists decide together', () => {
+  const makers: [string, Partial<Case> & { createdAt: number | undefined }, Record<IfExists, object>][] = [
+    ['this run', { createdAt: 15_000 }, { fail: ours, skip: ours, rotate: ours }],
+    ['somebody else', { createdAt: 5_500 }, { fail: somebodyElses, skip: kept, rotate: renewed }],
+    [
+      'somebody else, since no attempt was lost',
+      { createdAt: 15_000, lost: [] },
+      { fail: somebodyElses, skip: kept, rotate: renewed },
+    ],
+    ['nobody knows who', { createdAt: undefined }, { fail: unknown, skip: unknown, rotate: renewed }],
+  ];
+  const cases = makers.flatMap(([maker, given, expected]) =>
+    (['fail', 'skip', 'rotate'] as const).map((ifExists) => ({ maker, ifExists, given, expected: expected[ifExists] })),
+  );
+
+  it.each(cases)('made by $maker, with if-exists: $ifExists', async ({ given, ifExists, expected }) => {
+    expect((await conflictAfter({ ...given, ifExists })).result).toMatchObject(expected);
   });
+
+  it('and a conflict that is final anyway is not looked into', async () => {
+    expect((await conflictAfter({ createdAt: 5_500, ifExists: 'fail', lost: [] })).done).toEqual([]);
+    expect((await conflictAfter({ createdAt: 5_500, ifExists: 'fail' })).done).toEqual(['find']);
+  });
+});
+
+describe('the warning that it may exist is never dropped', () => {
+  const warning = expect.stringContaining('An attempt may have created it anyway');
 
   it.each([
-    ['without a look', [], []],
-    ['after a look, where an attempt was lost', lostOnce, ['find']],
-  ])('fails the step %s', async (_how, lost, looked) => {
-    const { result, done } = await conflictAfter({ createdAt: 5_500, ifExists: 'fail', lost });
-    expect(result).toMatchObject({ code: 'conflict', warning: undefined, message: 'refused' });
-    expect((result as RunaiError).hint).toContain('set if-exists to skip to keep it');
-    expect(done).toEqual(looked);
+    ['the look-up fails', { fails: 'find' as const, createdAt: 15_000 }],
+    ['the reset of what is our own fails', { fails: 'renew' as const, createdAt: 15_000 }],
+    [
+      'the reset of what may be our own fails',
+      { fails: 'renew' as const, createdAt: undefined, ifExists: 'rotate' as const },
+    ],
+  ])('when %s after a lost answer', async (_what, given) => {
+    expect((await conflictAfter(given)).result).toMatchObject({ code: 'forbidden', warning });
   });
-});
 
-describe('a refusal that is no conflict', () => {
   it.each<IfExists>(['fail', 'skip', 'rotate'])(
-    'fails the step with if-exists: %s, without a look',
+    'by a refusal that is no conflict, with if-exists: %s, without a look',
     async (ifExists) => {
-      const { result, done } = await conflictAfter({ createdAt: 5_500, status: 403, ifExists, lost: [] });
-      expect(result).toMatchObject({ code: 'forbidden', status: 403 });
+      const { result, done } = await conflictAfter({ createdAt: 5_500, status: 403, ifExists });
+      expect(result).toMatchObject({ status: 403, message: 'refused', warning: 'May exist.' });
       expect(done).toEqual([]);
     },
   );
+
+  it('but there is none when no answer was lost', async () => {
+    for (const fails of ['find', 'renew'] as const) {
+      const { result } = await conflictAfter({ createdAt: 5_500, lost: [], ifExists: 'rotate', fails });
+      expect(result).toMatchObject({ code: 'forbidden', warning: undefined });
+    }
+  });
 });

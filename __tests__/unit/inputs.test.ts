@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { RunaiError } from '../../src/errors.ts';
 import { type InputName, inputSpecs, modes, parseInputs } from '../../src/inputs.ts';
-import { RunaiError } from '../../src/runai/errors.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { actionFile } from '../support/runner.ts';
 
@@ -9,6 +9,16 @@ const app = { 'client-id': 'ci', 'client-secret': 's3cret' };
 const token = { mode: 'token', url: 'https://acme.run.ai' };
 const createApp = { ...token, ...app, mode: 'create-app', 'app-name': 'ci-app' };
 const createUser = { ...token, ...app, mode: 'create-user', email: 'jo@example.com' };
+const rotateApp = { ...token, ...app, mode: 'rotate-app', 'app-name': 'ci-app' };
+const store = { 'store-as': 'RUNAI_CREDENTIALS', 'github-token': 'ghs_1234' };
+const overlap = { ...rotateApp, ...store, 'overlap-hours': '24' };
+/** What a runner tells a job of its repository. */
+const repositoryEnv = {
+  GITHUB_REPOSITORY: 'Acme/App',
+  GITHUB_REPOSITORY_ID: '1296269',
+  GITHUB_REPOSITORY_OWNER: 'Acme',
+  GITHUB_REPOSITORY_OWNER_ID: '9919',
+};
 const oidcEnv = {
   ACTIONS_ID_TOKEN_REQUEST_URL: 'https://token.example.com/?v=2',
   ACTIONS_ID_TOKEN_REQUEST_TOKEN: 'request-token',
@@ -18,10 +28,11 @@ type Given = Partial<Record<InputName, string>>;
 
 function parse(
   given: Given,
-  { env = {}, files = {} }: { env?: Record<string, string>; files?: Record<string, string> } = {},
+  { env = repositoryEnv, files = {} }: { env?: Record<string, string>; files?: Record<string, string> } = {},
 ) {
   const events: string[] = [];
   const masks: string[] = [];
+  const wholes: string[] = [];
   const warnings: string[] = [];
   const result = () =>
     parseInputs({
@@ -36,13 +47,17 @@ function parse(
         if (secret !== '') masks.push(secret);
         events.push('mask');
       },
+      maskWhole(text) {
+        if (text !== '') wholes.push(text);
+        events.push('mask');
+      },
       clean: (text) => (text.startsWith('hunter') ? `<clean ${text}>` : text),
       warn(text) {
         warnings.push(text);
         events.push('warn');
       },
     });
-  return { result, masks, warnings, events };
+  return { result, masks, wholes, warnings, events };
 }
 
 const inputDefault = (name: InputName) => actionFile.inputs[name]?.default ?? '';
@@ -58,7 +73,7 @@ function problemsOf(given: Given, options?: Parameters<typeof parse>[1]): string
   return '';
 }
 
-describe('inputs become one typed request', () => {
+describe('inputs become one typed value', () => {
   it.each<[string, Given, object]>([
     [
       'a token for an application',
@@ -75,7 +90,16 @@ describe('inputs become one typed request', () => {
       { ...token, 'external-token': 'a.b.c' },
       { credentials: { by: 'external-token', externalToken: 'a.b.c' } },
     ],
-    ['an application', createApp, { mode: 'create-app', name: 'ci-app', ifExists: 'fail', accessRules: [] }],
+    [
+      'a token for credentials in one value',
+      { ...token, credentials: 'ci:s3:cret ' },
+      { credentials: { by: 'application', clientId: 'ci', clientSecret: 's3:cret ' } },
+    ],
+    [
+      'an application',
+      createApp,
+      { mode: 'create-app', name: 'ci-app', ifExists: 'fail', accessRules: [], store: undefined },
+    ],
     [
       'an application with an access token',
       { ...token, mode: 'create-app', 'app-name': 'a1', 'access-token': 'a.b.c', 'if-exists': 'skip' },
@@ -84,10 +108,14 @@ describe('inputs become one typed request', () => {
     [
       'a user',
       { ...createUser, 'reset-password': 'True', notify: 'false', 'if-exists': 'rotate' },
-      { mode: 'create-user', email: 'jo@example.com', resetPassword: true, notify: false, ifExists: 'rotate' },
+      { mode: 'create-user', emails: ['jo@example.com'], resetPassword: true, notify: false, ifExists: 'rotate' },
     ],
     ['a user without notify', createUser, { resetPassword: false, notify: undefined }],
-    ['a rotation by name', { ...token, ...app, mode: 'rotate-app', 'app-name': 'ci-app' }, { key: { name: 'ci-app' } }],
+    [
+      'a rotation by name',
+      rotateApp,
+      { key: { name: 'ci-app' }, store: undefined, rotateAfter: undefined, overlap: undefined },
+    ],
     ['a deletion by id', { ...token, ...app, mode: 'delete-app', 'app-id': '4-2' }, { key: { id: '4-2' } }],
     ['a timeout', { ...token, ...app, 'timeout-seconds': '3600' }, { timeoutSeconds: 3600 }],
   ])('%s', (_name, given, expected) => {
@@ -108,14 +136,36 @@ describe('inputs become one typed request', () => {
 
   it('reads access rules line by line, once each', () => {
     const rules =
-      '\n ML engineer @ project:4501234 \nML engineer @ project:4501234\n\n42@tenant:acme\na @ b @ cluster: 1:2\n';
+      '\n ML engineer @ project:4501234 \nML engineer @ project:4501234\n\n42@tenant:acme\r\na @ b @ cluster: 1:2\nViewer @ project : team a\n';
     expect(parse({ ...createApp, 'access-rules': rules }).result()).toMatchObject({
       accessRules: [
         { role: 'ML engineer', scopeType: 'project', scopeId: '4501234' },
         { role: '42', scopeType: 'tenant', scopeId: 'acme' },
         { role: 'a @ b', scopeType: 'cluster', scopeId: '1:2' },
+        { role: 'Viewer', scopeType: 'project', scopeId: 'team a' },
       ],
     });
+  });
+
+  it.each([
+    ['one a line', 'jo@example.com\nli@example.com', ['jo@example.com', 'li@example.com']],
+    [
+      'with blanks and empty lines',
+      '\n  jo@example.com \r\n\r\n\tli@example.com\n',
+      ['jo@example.com', 'li@example.com'],
+    ],
+    [
+      'each once, in whatever case',
+      'Jo@example.com\njo@EXAMPLE.com\nli@example.com',
+      ['Jo@example.com', 'li@example.com'],
+    ],
+    [
+      'fifty of them',
+      Array.from({ length: 50 }, (_, at) => `u${at}@example.com`).join('\n'),
+      Array.from({ length: 50 }, (_, at) => `u${at}@example.com`),
+    ],
+  ])('reads addresses %s', (_how, email, emails) => {
+    expect(parse({ ...createUser, email }).result()).toMatchObject({ emails });
   });
 
   it('takes certificates as text and as the path of a file', () => {
@@ -139,11 +189,109 @@ describe('inputs become one typed request', () => {
   });
 });
 
+describe('where a secret is stored', () => {
+  const repository = { kind: 'repository', repository: 'Acme/App' };
+  it.each<[string, Given, object]>([
+    ['is the repository, when nothing is said', {}, repository],
+    ['can be said to be the repository', { 'store-in': 'repository' }, repository],
+    ['is the owner of the repository', { 'store-in': 'organization' }, { kind: 'organization', organization: 'Acme' }],
+    [
+      'is an environment, with blanks and slashes in its name',
+      { 'store-in': ' environment: prod/eu west ' },
+      { kind: 'environment', repository: 'Acme/App', environment: 'prod/eu west' },
+    ],
+  ])('%s', (_what, given, place) => {
+    for (const inputs of [createApp, rotateApp]) {
+      expect(parse({ ...inputs, ...store, ...given }).result()).toMatchObject({
+        store: { name: 'RUNAI_CREDENTIALS', place, githubToken: 'ghs_1234', apiUrl: 'https://api.github.com' },
+      });
+    }
+  });
+
+  it('is a secret with a name in capitals, as GitHub keeps it', () => {
+    expect(parse({ ...createApp, ...store, 'store-as': ' runai_1 ' }).result()).toMatchObject({
+      store: { name: 'RUNAI_1' },
+    });
+  });
+
+  it.each([
+    ['https://github.example.com/api/v3', 'https://github.example.com/api/v3'],
+    ['https://github.example.com/api/v3/', 'https://github.example.com/api/v3'],
+    ['http://127.0.0.1:4010', 'http://127.0.0.1:4010'],
+    ['', 'https://api.github.com'],
+  ])('is at the API of GITHUB_API_URL %j', (url, apiUrl) => {
+    const env = { ...repositoryEnv, GITHUB_API_URL: url };
+    expect(parse({ ...createApp, ...store }, { env }).result()).toMatchObject({ store: { apiUrl } });
+  });
+
+  const { GITHUB_REPOSITORY, GITHUB_REPOSITORY_OWNER } = repositoryEnv;
+  const names = { GITHUB_REPOSITORY, GITHUB_REPOSITORY_OWNER };
+  it.each<[string, Given, Record<string, string>, string | undefined]>([
+    ['a repository by its id', {}, repositoryEnv, 'repository:1296269:RUNAI_CREDENTIALS'],
+    ['a repository by its name', {}, names, 'repository:acme/app:RUNAI_CREDENTIALS'],
+    ['an environment', { 'store-in': 'environment:Prod' }, repositoryEnv, 'environment:1296269:prod:RUNAI_CREDENTIALS'],
+    [
+      'an environment by name',
+      { 'store-in': 'environment:Prod' },
+      names,
+      'environment:acme/app:prod:RUNAI_CREDENTIALS',
+    ],
+    ['an organization by its id', { 'store-in': 'organization' }, repositoryEnv, 'organization:9919:RUNAI_CREDENTIALS'],
+    ['an organization by its name', { 'store-in': 'organization' }, names, 'organization:acme:RUNAI_CREDENTIALS'],
+    ['an organization of no name', { 'store-in': 'organization' }, { GITHUB_REPOSITORY }, undefined],
+  ])('is told from any other: %s', (_what, given, env, identity) => {
+    expect(parse({ ...createApp, ...store, ...given }, { env }).result()).toMatchObject({ store: { identity } });
+  });
+
+  it('goes with repair', () => {
+    expect(parse({ ...createApp, ...store, 'if-exists': 'repair' }).result()).toMatchObject({ ifExists: 'repair' });
+  });
+});
+
+describe('a rotation', () => {
+  it('may wait for a number of days', () => {
+    for (const [days, rotateAfter] of [
+      ['1', 1],
+      ['3650', 3650],
+    ] as const) {
+      expect(parse({ ...rotateApp, ...store, 'rotate-after-days': days }).result()).toMatchObject({ rotateAfter });
+    }
+  });
+
+  it('without downtime has a family name, hours, and rules only where they are given', () => {
+    expect(parse(overlap).result()).toMatchObject({
+      key: { name: 'ci-app' },
+      overlap: { name: 'ci-app', hours: 24, accessRules: undefined },
+    });
+    expect(parse({ ...overlap, 'access-rules': '9 @ project:team-a' }).result()).toMatchObject({
+      overlap: { accessRules: [{ role: '9', scopeType: 'project', scopeId: 'team-a' }] },
+    });
+  });
+
+  it('without downtime may be as rare as its overlap is long, and no more often', () => {
+    expect(parse({ ...overlap, 'overlap-hours': '48', 'rotate-after-days': '2' }).result()).toMatchObject({
+      rotateAfter: 2,
+      overlap: { hours: 48 },
+    });
+    expect(problemsOf({ ...overlap, 'overlap-hours': '49', 'rotate-after-days': '2' })).toContain(
+      'rotate-after-days is shorter than overlap-hours (49 hours)',
+    );
+  });
+
+  it('without downtime leaves room in the name for what it adds', () => {
+    expect(parse({ ...overlap, 'app-name': 'a'.repeat(230) }).result()).toMatchObject({ overlap: { hours: 24 } });
+    expect(problemsOf({ ...overlap, 'app-name': 'a'.repeat(231) })).toContain(
+      'app-name must have at most 230 characters',
+    );
+    expect(parse({ ...rotateApp, 'app-name': 'a'.repeat(231) }).result()).toMatchObject({ overlap: undefined });
+  });
+});
+
 describe('wrong inputs', () => {
   const secretsHint = 'forks and from Dependabot get no secrets';
   it.each<[string, Given, RegExp]>([
-    ['no mode', { ...app, url: token.url }, /mode is missing: it is one of token, create-app/],
-    ['a wrong mode', { ...token, ...app, mode: 'Token' }, /mode is "Token": it is one of/],
+    ['no mode', { ...app, url: token.url }, /mode is missing: it must be one of token, create-app/],
+    ['a wrong mode', { ...token, ...app, mode: 'Token' }, /mode is "Token": it must be one of/],
     ['no url', { mode: 'token', ...app }, /url is missing/],
     ['a url without a scheme', { ...token, ...app, url: 'acme.run.ai' }, /url is not a URL: write it in full/],
     ['a url of another scheme', { ...token, ...app, url: 'ftp://acme.run.ai' }, /url is not a URL/],
@@ -176,11 +324,19 @@ describe('wrong inputs', () => {
     ['a name with capitals', { ...createApp, 'app-name': 'App' }, /app-name must have/],
     ['a name that ends in a hyphen', { ...createApp, 'app-name': 'app-' }, /app-name must have/],
     ['no address', { ...createUser, email: '' }, /email is missing/],
-    ['a wrong address', { ...createUser, email: 'jo@example' }, /email is not an email address/],
-    ['a long address', { ...createUser, email: `${'j'.repeat(250)}@x.io` }, /email is not an email address/],
-    ['a wrong boolean', { ...createUser, 'reset-password': 'yes' }, /reset-password is "yes": it is true or false/],
-    ['a wrong notify', { ...createUser, notify: '1' }, /notify is "1": it is true or false/],
-    ['a wrong if-exists', { ...createApp, 'if-exists': 'ignore' }, /if-exists is "ignore": it is fail, skip or rotate/],
+    ['a wrong address', { ...createUser, email: 'jo@example' }, /email: "jo@example" is not an email address/],
+    ['a long address', { ...createUser, email: `${'j'.repeat(250)}@x.io` }, /email: "j+" is not an email address/],
+    [
+      'a wrong boolean',
+      { ...createUser, 'reset-password': 'yes' },
+      /reset-password is "yes": it must be true or false/,
+    ],
+    ['a wrong notify', { ...createUser, notify: '1' }, /notify is "1": it must be true or false/],
+    [
+      'a wrong if-exists',
+      { ...createApp, 'if-exists': 'ignore' },
+      /if-exists is "ignore": it must be one of fail, skip, rotate, repair/,
+    ],
     [
       'a rule without a scope',
       { ...createApp, 'access-rules': 'ML engineer' },
@@ -189,7 +345,7 @@ describe('wrong inputs', () => {
     [
       'a rule with a wrong scope type',
       { ...createApp, 'access-rules': 'a @ team:1' },
-      /with a scope type of system, tenant, cluster/,
+      /with one of the scope types system, tenant, cluster/,
     ],
     [
       'neither id nor name',
@@ -200,7 +356,7 @@ describe('wrong inputs', () => {
     [
       'a timeout of nothing',
       { ...token, ...app, 'timeout-seconds': '0' },
-      /timeout-seconds is "0": it is a whole number from 1 to 3600/,
+      /timeout-seconds is "0": it must be a whole number from 1 to 3600/,
     ],
     ['a timeout with a unit', { ...token, ...app, 'timeout-seconds': '1h' }, /timeout-seconds is "1h"/],
     ['a timeout of too much', { ...token, ...app, 'timeout-seconds': '3601' }, /timeout-seconds is "3601"/],
@@ -208,7 +364,7 @@ describe('wrong inputs', () => {
     [
       'a missing certificate file',
       { ...token, ...app, 'ca-certificate': 'no.pem' },
-      /neither PEM text nor the path of a file/,
+      /neither PEM text nor a file that can be read \("no\.pem": ENOENT\)/,
     ],
     [
       'a certificate that cannot be read',
@@ -251,9 +407,136 @@ describe('wrong inputs', () => {
       /url is not a URL/,
     ],
     ['a host that ends like a loopback one', { ...token, ...app, url: 'http://x127.0.0.1.nip.example' }, /https/],
-    ['an address with something before it', { ...createUser, email: 'x jo@example.com' }, /email is not an email/],
-    ['an address with something behind it', { ...createUser, email: 'jo@example.com x' }, /email is not an email/],
-    ['an address of 255 characters', { ...createUser, email: `${'j'.repeat(250)}@x.io`.slice(-255) }, /email is not/],
+    [
+      'an address with something before it',
+      { ...createUser, email: 'x jo@example.com' },
+      /email: "x jo@example.com" is not an email/,
+    ],
+    ['an address with something behind it', { ...createUser, email: 'jo@example.com x' }, /is not an email/],
+    [
+      'an address of 255 characters',
+      { ...createUser, email: `${'j'.repeat(250)}@x.io`.slice(-255) },
+      /is not an email/,
+    ],
+    [
+      'addresses with commas between',
+      { ...createUser, email: 'jo@example.com, li@example.com' },
+      /email holds several addresses in one line: write one address a line/,
+    ],
+    [
+      'addresses with blanks between',
+      { ...createUser, email: 'jo@example.com li@example.com' },
+      /email holds several addresses in one line/,
+    ],
+    [
+      'one wrong address of three',
+      { ...createUser, email: 'jo@example.com\nli\nmo@example.com' },
+      /email: "li" is not an email address/,
+    ],
+    [
+      'a url that ends in the path of the API',
+      { ...token, ...app, url: 'https://acme.run.ai/api/v1/' },
+      /url must end before \/api\/v1, which this action adds by itself/,
+    ],
+    [
+      'a url of one call',
+      { ...token, ...app, url: 'https://acme.run.ai/x/api/v2/token' },
+      /url must end before \/api\/v2\/token/,
+    ],
+    [
+      'a name that would do in lower case',
+      { ...createApp, 'app-name': 'CI-Runner' },
+      /app-name must have .*\. ci-runner would do/,
+    ],
+    [
+      'a role id of more than 31 bits',
+      { ...createApp, 'access-rules': '2147483648 @ project:1' },
+      /"2147483648" is too large for the id of a role/,
+    ],
+    [
+      'credentials without a colon',
+      { ...token, credentials: 's3cret' },
+      /credentials is not of the form <client-id>:<client-secret>, with both halves filled/,
+    ],
+    ['credentials without a client id', { ...token, credentials: ':s3cret' }, /credentials is not of the form/],
+    ['credentials without a secret', { ...token, credentials: 'ci:' }, /credentials is not of the form/],
+    [
+      'credentials beside their halves',
+      { ...token, ...app, credentials: 'ci:s3cret' },
+      /more than one way to authenticate: client-id with client-secret; credentials\./,
+    ],
+    [
+      'an access token beyond ASCII',
+      { ...createApp, 'client-id': '', 'client-secret': '', 'access-token': 'tökén' },
+      /access-token holds a line break or another character/,
+    ],
+    ['repair without a store', { ...createApp, 'if-exists': 'repair' }, /if-exists: repair needs store-as/],
+    [
+      'repair of a user',
+      { ...createUser, 'if-exists': 'repair' },
+      /if-exists is "repair": it must be one of fail, skip, rotate \(repair is for create-app with store-as\)/,
+    ],
+    [
+      'a store without a token',
+      { ...createApp, 'store-as': 'RUNAI' },
+      new RegExp(`github-token is missing: store-as needs a token that may write secrets.*${secretsHint}`),
+    ],
+    [
+      'a token that no header can carry',
+      { ...createApp, ...store, 'github-token': 'ghs_\n1' },
+      /github-token holds a line break or another character.*the step that makes it/,
+    ],
+    ['a token without a store', { ...createApp, 'github-token': 'x' }, /github-token is given without store-as/],
+    ['a place without a store', { ...rotateApp, 'store-in': 'organization' }, /store-in is given without store-as/],
+    [
+      'a secret that begins with a digit',
+      { ...createApp, ...store, 'store-as': '1RUNAI' },
+      /store-as must be the name of a secret: letters, digits and _/,
+    ],
+    [
+      'a secret that begins like those of GitHub',
+      { ...createApp, ...store, 'store-as': 'github_runai' },
+      /not beginning with GITHUB_/,
+    ],
+    [
+      'a secret with a hyphen',
+      { ...createApp, ...store, 'store-as': 'RUNAI-1' },
+      /store-as must be the name of a secret/,
+    ],
+    [
+      'another place',
+      { ...createApp, ...store, 'store-in': 'vault' },
+      /store-in is "vault": it must be repository, environment:<name> or organization/,
+    ],
+    [
+      'an environment without a name',
+      { ...createApp, ...store, 'store-in': 'environment: ' },
+      /store-in is "environment:": it must be/,
+    ],
+    ['days without a store', { ...rotateApp, 'rotate-after-days': '30' }, /rotate-after-days needs store-as/],
+    [
+      'no days',
+      { ...rotateApp, ...store, 'rotate-after-days': '0' },
+      /rotate-after-days is "0": it must be a whole number from 1 to 3650/,
+    ],
+    ['too many days', { ...rotateApp, ...store, 'rotate-after-days': '3651' }, /rotate-after-days is "3651"/],
+    [
+      'no hours',
+      { ...overlap, 'overlap-hours': '0' },
+      /overlap-hours is "0": it must be a whole number from 1 to 8760/,
+    ],
+    ['too many hours', { ...overlap, 'overlap-hours': '8761' }, /overlap-hours is "8761"/],
+    ['hours without a store', { ...rotateApp, 'overlap-hours': '24' }, /overlap-hours needs store-as/],
+    [
+      'hours with an id',
+      { ...overlap, 'app-name': '', 'app-id': '4-2' },
+      /app-id does not go with overlap-hours: give app-name/,
+    ],
+    [
+      'rules for a rotation in place',
+      { ...rotateApp, 'access-rules': '9 @ project:1' },
+      /access-rules: mode rotate-app uses them only with overlap-hours/,
+    ],
     ['a boolean with something before it', { ...createUser, notify: 'untrue' }, /notify is "untrue"/],
     ['a boolean with something behind it', { ...createUser, notify: 'trues' }, /notify is "trues"/],
     ['another one with something before it', { ...createUser, notify: 'unfalse' }, /notify is "unfalse"/],
@@ -294,6 +577,33 @@ describe('wrong inputs', () => {
     expect(problemsOf({ ...token, 'oidc-audience': 'x' }, { env })).toContain('GitHub offers this job no OIDC token');
   });
 
+  it.each<[string, Given, Record<string, string>, string]>([
+    ['without a repository', store, {}, 'GITHUB_REPOSITORY does not say which repository this is'],
+    ['with half a repository', store, { GITHUB_REPOSITORY: 'acme' }, 'GITHUB_REPOSITORY does not say'],
+    [
+      'with an API without TLS',
+      store,
+      { ...repositoryEnv, GITHUB_API_URL: 'http://x.example' },
+      'GITHUB_API_URL is not an https URL',
+    ],
+    [
+      'with an API that is no URL',
+      store,
+      { ...repositoryEnv, GITHUB_API_URL: 'x' },
+      'GITHUB_API_URL is not an https URL',
+    ],
+  ])('cannot be stored %s', (_how, given, env, expected) => {
+    expect(problemsOf({ ...createApp, ...given }, { env })).toContain(expected);
+  });
+
+  it('cannot be told from another family where the runner names neither the owner nor its id', () => {
+    const env = { GITHUB_REPOSITORY: 'acme/app' };
+    expect(problemsOf(overlap, { env: {} })).toContain('neither GITHUB_REPOSITORY_ID nor GITHUB_REPOSITORY says whose');
+    expect(problemsOf({ ...overlap, 'store-in': 'organization' }, { env })).toContain(
+      'overlap-hours: neither GITHUB_REPOSITORY_OWNER_ID nor GITHUB_REPOSITORY_OWNER says whose secret it is',
+    );
+  });
+
   it.each([19, 20, 21])('are listed up to twenty of %i', (count) => {
     const rules = Array.from({ length: count }, (_, at) => `nonsense ${at}`).join('\n');
     const text = problemsOf({ ...createApp, 'access-rules': rules });
@@ -311,12 +621,15 @@ describe('wrong inputs', () => {
       expect(parse({ ...createApp, 'app-name': name }).result()).toMatchObject({ name });
     }
     const longest = `${'j'.repeat(249)}@x.io`;
-    expect(parse({ ...createUser, email: longest }).result()).toMatchObject({ email: longest });
+    expect(parse({ ...createUser, email: longest }).result()).toMatchObject({ emails: [longest] });
+    const rules = { 'access-rules': '2147483647 @ project:1' };
+    expect(parse({ ...createApp, ...rules }).result()).toMatchObject({ accessRules: [{ role: '2147483647' }] });
     expect(parse({ ...token, ...app, url: 'http://127.10.200.255:1' }).result().url).toBe('http://127.10.200.255:1');
   });
 
   const ways: [string, Given][] = [
     ['client-id', app],
+    ['credentials', { credentials: 'ci:s3cret' }],
     ['username', { username: 'u', password: 'p' }],
     ['external-token', { 'external-token': 'x' }],
     ['oidc-audience', { 'oidc-audience': 'runai' }],
@@ -327,13 +640,30 @@ describe('wrong inputs', () => {
   );
   it.each(pairs)('$first beside $second', ({ given, first, second }) => {
     const inputs = { mode: 'create-app', url: token.url, 'app-name': 'a1', ...given };
-    const text = problemsOf(inputs, { env: oidcEnv });
+    const text = problemsOf(inputs, { env: { ...repositoryEnv, ...oidcEnv } });
     expect(text).toMatch(new RegExp(`more than one way to authenticate: ${first}.*; ${second}`));
   });
 
-  const sample: Given = { ...createUser, ...createApp, 'app-id': '1', notify: 'true', 'reset-password': 'true' };
+  const sample: Given = {
+    ...createUser,
+    ...createApp,
+    ...overlap,
+    'app-id': '1',
+    notify: 'true',
+    'reset-password': 'true',
+    'access-token': 'x',
+    'if-exists': 'skip',
+    'access-rules': 'a @ tenant:1',
+    'store-in': 'organization',
+    'rotate-after-days': '2',
+  };
+  it('are tried with every input that some mode does not use', () => {
+    const some = Object.entries(inputSpecs).filter(([, spec]) => (spec.modes as readonly string[]) !== modes);
+    expect(some.map(([name]) => name).filter((name) => !(name in sample))).toEqual([]);
+  });
+
   const unused = modes.flatMap((mode) =>
-    Object.entries({ ...sample, 'access-token': 'x', 'if-exists': 'skip', 'access-rules': 'a @ tenant:1' })
+    Object.entries(sample)
       .filter(([name]) => !(inputSpecs[name as InputName].modes as readonly string[]).includes(mode))
       .map(([name, value]) => ({ mode, name, value })),
   );
@@ -366,18 +696,19 @@ describe('wrong inputs', () => {
       url: 'https://user:hunter22@acme.run.ai?x=hunter33',
       'client-secret': 'hunter44',
       'access-token': 'hunter55',
-      'ca-certificate': '/hunter66',
+      credentials: 'hunter66',
+      'github-token': 'hunter77',
     });
     expect(text).not.toContain('hunter');
   });
 });
 
 describe('secret inputs', () => {
-  const secrets = ['client-secret', 'password', 'external-token', 'access-token'] as const;
+  const secrets = ['client-secret', 'password', 'external-token', 'access-token', 'github-token'] as const;
 
   it('are exactly these', () => {
     const marked = Object.entries(inputSpecs).flatMap(([name, spec]) => ('secret' in spec ? [name] : []));
-    expect(marked.sort()).toEqual([...secrets].sort());
+    expect(marked.sort()).toEqual([...secrets, 'credentials'].sort());
   });
 
   it.each(secrets)('%s is masked although the inputs are wrong', (name) => {
@@ -387,16 +718,30 @@ describe('secret inputs', () => {
     expect(events.indexOf('mask')).toBe(0);
   });
 
-  it.each(secrets.flatMap((name) => ['\n', ' ', '\t', '\r\n'].map((end) => [name, end] as const)))(
-    '%s that ends in %j is sent as it is, and warned of without its value',
-    (name, end) => {
-      const { result, warnings, events } = parse({ mode: 'token', [name]: `hidden${end}` });
-      expect(result).toThrow();
-      expect(warnings).toEqual([expect.stringContaining(`${name} ends in a blank or a line break`)]);
-      expect(warnings[0]).not.toContain('hidden');
-      expect(events.indexOf('mask')).toBeLessThan(events.indexOf('warn'));
-    },
-  );
+  it.each([
+    ['ci:s3:cret ', ['s3:cret ']],
+    [':s3cret', ['s3cret']],
+    ['without a colon', ['without a colon']],
+    ['ci:', []],
+  ])('credentials %j is masked whole, and so is its secret half, but never the client id', (credentials, halves) => {
+    const { result, masks, wholes, events } = parse({ credentials });
+    expect(result).toThrow();
+    expect(wholes).toEqual([credentials]);
+    expect(masks).toEqual(halves);
+    expect(events.indexOf('mask')).toBe(0);
+  });
+
+  it.each(
+    [...secrets, 'credentials' as const].flatMap((name) =>
+      ['\n', ' ', '\t', '\r\n'].map((end) => [name, end] as const),
+    ),
+  )('%s that ends in %j is sent as it is, and warned of without its value', (name, end) => {
+    const { result, warnings, events } = parse({ mode: 'token', [name]: `hidden${end}` });
+    expect(result).toThrow();
+    expect(warnings).toEqual([expect.stringContaining(`${name} ends with whitespace, which is sent as part of it`)]);
+    expect(warnings[0]).not.toContain('hidden');
+    expect(events.indexOf('mask')).toBeLessThan(events.indexOf('warn'));
+  });
 
   it('with a blank in the middle is nothing to warn of', () => {
     const { result, warnings } = parse({ ...token, 'client-id': 'a', 'client-secret': 'a b' });

@@ -1,12 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { classify, codeOf, inWords } from '../../src/runai/failures.ts';
-import { attemptLimit, type Failure, judge, pauseBefore, retryAfter } from '../../src/runai/retry.ts';
+import {
+  attemptLimit,
+  type Failure,
+  isEnough,
+  judge,
+  type Outcome,
+  pauseBefore,
+  serverNow,
+  waitAsked,
+} from '../../src/http/retry.ts';
+
+const status = (code: number): Outcome => ({ status: code, unreadable: false });
+const failure = (kind: Failure): Outcome => ({ failure: kind });
+const unreadable: Outcome = { status: 201, unreadable: true };
 
 describe('whether a request is sent again, and whether it may have been carried out', () => {
-  const status = (code: number) => ({ status: code, unreadable: false });
-  const failure = (kind: Failure) => ({ failure: kind });
-  it.each([
+  it.each<[string, Outcome, string]>([
     ['200', status(200), 'done'],
     ['204', status(204), 'done'],
     ['400', status(400), 'done'],
@@ -24,19 +34,31 @@ describe('whether a request is sent again, and whether it may have been carried 
     ['502', status(502), 'again, lost by-now'],
     ['503', status(503), 'again, lost by-now'],
     ['504', status(504), 'again, lost at-any-time'],
-    ['a 201 that cannot be used', { status: 201, unreadable: true }, 'again, lost by-now'],
+    ['a 201 that cannot be used', unreadable, 'briefly, lost by-now'],
     ['refused', failure('refused'), 'again'],
-    ['unknown host', failure('unknown-host'), 'again'],
+    ['unknown host', failure('unknown-host'), 'briefly'],
+    ['no name server', failure('no-name-server'), 'again'],
     ['no route', failure('no-route'), 'again'],
     ['reset', failure('reset'), 'again, lost at-any-time'],
     ['time-out', failure('timeout'), 'again, lost at-any-time'],
-    ['not HTTP', failure('protocol'), 'again, lost at-any-time'],
+    ['not HTTP', failure('protocol'), 'briefly, lost at-any-time'],
     ['broken TLS', failure('tls'), 'again'],
     ['untrusted certificate', failure('certificate'), 'done'],
     ['refused by the proxy', failure('proxy-refused'), 'done'],
   ])('%s', (_name, outcome, expected) => {
     const { again, lost } = judge(outcome);
-    expect([again ? 'again' : 'done', ...(lost ? [`lost ${lost}`] : [])].join(', ')).toBe(expected);
+    const verdict = again === 'briefly' ? 'briefly' : again ? 'again' : 'done';
+    expect([verdict, ...(lost ? [`lost ${lost}`] : [])].join(', ')).toBe(expected);
+  });
+
+  it.each<[string, Outcome, { times: number; elapsed: number }, boolean]>([
+    ['an unreadable answer, twice', unreadable, { times: 2, elapsed: 1e6 }, false],
+    ['an unreadable answer, three times', unreadable, { times: 3, elapsed: 0 }, true],
+    ['something that is not HTTP, three times', failure('protocol'), { times: 3, elapsed: 0 }, true],
+    ['an unknown host, for less than 10 seconds', failure('unknown-host'), { times: 99, elapsed: 9_999 }, false],
+    ['an unknown host, for 10 seconds', failure('unknown-host'), { times: 1, elapsed: 10_000 }, true],
+  ])('is not worth more than a few attempts: %s', (_name, outcome, seen, expected) => {
+    expect(isEnough(outcome, seen)).toBe(expected);
   });
 });
 
@@ -56,7 +78,15 @@ describe('what a Retry-After header asks for', () => {
     ['an empty text', '', undefined],
     ['a bare year', '2027', 2_027_000],
   ])('%s', (_name, header, expected) => {
-    expect(retryAfter(header, now)).toBe(expected);
+    expect(waitAsked(header === undefined ? {} : { 'retry-after': header }, now)).toBe(expected);
+  });
+
+  it("is a date by the server's own clock, where it sent one", () => {
+    const headers = { 'retry-after': 'Thu, 01 Jan 2026 01:00:10 GMT', date: 'Thu, 01 Jan 2026 01:00:00 GMT' };
+    expect(waitAsked(headers, now)).toBe(10_000);
+    expect(serverNow(headers, now)).toBe(now + 3_600_000);
+    expect(serverNow({ date: 'today' }, now)).toBe(now);
+    expect(serverNow({}, now)).toBe(now);
   });
 });
 
@@ -94,58 +124,4 @@ it.each([
   [3_600_000, 60_000],
 ])('a run of %i ms gives each attempt at most %i ms', (budget, expected) => {
   expect(attemptLimit(budget)).toBe(expected);
-});
-
-describe('errors of Node', () => {
-  const error = (code: unknown) => Object.assign(new Error('secret text'), { code });
-  it.each<[string, Failure]>([
-    ['ECONNREFUSED', 'refused'],
-    ['ENOTFOUND', 'unknown-host'],
-    ['EAI_AGAIN', 'unknown-host'],
-    ['ENETUNREACH', 'no-route'],
-    ['EHOSTUNREACH', 'no-route'],
-    ['ECONNRESET', 'reset'],
-    ['EPIPE', 'reset'],
-    ['ETIMEDOUT', 'timeout'],
-    ['ABORT_ERR', 'timeout'],
-    ['HPE_INVALID_CONSTANT', 'protocol'],
-    ['EPROTO', 'tls'],
-    ['ERR_SSL_WRONG_VERSION_NUMBER', 'tls'],
-    ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'tls'],
-    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'certificate'],
-    ['SELF_SIGNED_CERT_IN_CHAIN', 'certificate'],
-    ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'certificate'],
-    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'certificate'],
-    ['CERT_HAS_EXPIRED', 'certificate'],
-    ['CERT_NOT_YET_VALID', 'certificate'],
-    ['ERR_TLS_CERT_ALTNAME_INVALID', 'certificate'],
-    ['SOMETHING_ELSE', 'reset'],
-  ])('%s means %s', (code, expected) => {
-    expect(classify(error(code))).toBe(expected);
-    expect(inWords(expected, { peer: 'example.com:443', code: codeOf(error(code)) })).toMatch(
-      /^got no answer: .* \(example\.com:443, [A-Z0-9_]+\)$/,
-    );
-  });
-
-  it('is named with the host, and with its code where it has one', () => {
-    expect(inWords('refused', { peer: 'x:1', code: 'ECONNREFUSED' })).toBe(
-      'got no answer: the connection was refused (x:1, ECONNREFUSED)',
-    );
-    expect(inWords('refused', { peer: 'x:1', code: 'unknown' })).toBe(
-      'got no answer: the connection was refused (x:1)',
-    );
-  });
-
-  it.each([
-    [null],
-    ['text'],
-    [error('a ECONNRESET')],
-    [error('ECONNRESET a')],
-    [error(7)],
-    [error('with blanks')],
-    [new Error('x')],
-  ])('without a code show none: %s', (thrown) => {
-    expect(codeOf(thrown)).toBe('unknown');
-    expect(inWords(classify(thrown), { peer: 'x:1', code: codeOf(thrown) })).not.toContain('secret');
-  });
 });

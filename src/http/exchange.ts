@@ -46,6 +46,8 @@ export interface Answer<T> {
   /** How often the request was sent. */
   attempts: number;
   lost: LostAttempt[];
+  /** What to say where this is a refusal, and an attempt whose answer was lost may have done the work anyway. */
+  ifLost: string | undefined;
 }
 
 /** What one attempt at a call came to. */
@@ -124,20 +126,23 @@ export function outcomeOf<T>(result: Result<T>): Outcome {
 const secretName = /(token|secret|password)$/i;
 /** Shorter values of such a name are no secrets, and masking them would ruin the log: `nextPageToken: "1"`. */
 const SHORTEST = 8;
-/** How much of an answer is searched, and how many values are masked: an answer with more is not of this API. */
+/** How much of an answer is searched, and how much of it is masked: an answer with more is not of this API. */
 const FIELDS_SEARCHED = 100_000;
 const MASKS = 50;
+const CHARACTERS_MASKED = 64 * 1024;
 
 /** Masks whatever bears the name of a secret, in any answer, before anything is said of it. The readers mask what they take. */
 function maskSecrets(json: unknown, mask: Mask): void {
   const rest: unknown[] = [json];
-  let [fields, masks] = [0, 0];
+  let [fields, masks, characters] = [0, 0, 0];
   for (let value = rest.pop(); value !== undefined; value = rest.pop()) {
     if (typeof value !== 'object' || value === null) continue;
     for (const [name, field] of Object.entries(value)) {
       if (++fields > FIELDS_SEARCHED || masks >= MASKS) return;
       if (typeof field === 'object' && field !== null) rest.push(field);
       if (typeof field !== 'string' || field.length < SHORTEST || !secretName.test(name)) continue;
+      characters += field.length;
+      if (characters > CHARACTERS_MASKED) return;
       mask(field);
       masks += 1;
     }

@@ -207,8 +207,8 @@ export class Transport {
   }
 }
 
-function answerTo<T>({ method, url }: Call<T>, answer: Omit<Answer<T>, 'request'>): Answer<T> {
-  return { request: { method, url }, ...answer };
+function answerTo<T>({ method, url, ifLost }: Call<T>, answer: Omit<Answer<T>, 'request' | 'ifLost'>): Answer<T> {
+  return { request: { method, url }, ifLost, ...answer };
 }
 
 function noteLoss<T>(lost: LostAttempt[], { result, verdict, from }: Attempt<T>, now: number): void {

@@ -23,7 +23,9 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   const { created, clientSecret } = issued;
   log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, isStored: kept !== undefined }));
   const oldIsDead = !created && clientSecret !== undefined;
-  const delivered = await deliver(context, issued, { values: { created }, permissions, store: rehearsed, oldIsDead });
+  // Also where nothing was rehearsed, since the credentials of what exists are stored.
+  const values = { created, ...(store && { stored: false }) };
+  const delivered = await deliver(context, issued, { values, permissions, store: rehearsed, oldIsDead });
   warnIfDisabled(context, issued);
   if (created && accessRules.length === 0) {
     log.notice(

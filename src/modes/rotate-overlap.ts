@@ -89,7 +89,9 @@ async function rotate(
   const rehearsed = await store.rehearse();
   const permissions = await permissionsFor(context, overlap, inUse);
   const name = memberName(family, client.now());
-  const issued = await createApplication(client, { name, ifExists: 'fail' });
+  const issued = await createApplication(client, { name, ifExists: 'fail' }).catch((error) => {
+    throw error instanceof RunaiError && error.code === 'conflict' ? error.with({ hint: sameSecond }) : error;
+  });
   log.info(`Created the application ${name} on ${client.baseUrl}`);
   if (permissions.length === 0) {
     log.notice(`The application ${name} has no permissions: give it some with access-rules, or in the control plane.`);
@@ -97,6 +99,8 @@ async function rotate(
   await deliver(context, issued, { values: { rotated: true }, permissions, store: rehearsed, oldIsDead: false });
   return name;
 }
+
+const sameSecond = 'Another run made an application in the same second, which its name tells: run this again.';
 
 /** The rules that the inputs ask for, or else those of the member in use. */
 async function permissionsFor(

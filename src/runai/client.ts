@@ -118,8 +118,10 @@ export class Client {
     const answer = await this.#sendOnce(call);
     if (answer.status !== 401 || isBlocked(answer) || call.anonymous || !this.#renew) return answer;
     this.#renewal ??= this.#renewToken(this.#renew);
-    await this.#renewal;
-    const second = await this.#sendOnce(call);
+    const second = await afterLost([answer], call, async () => {
+      await this.#renewal;
+      return this.#sendOnce(call);
+    });
     return { ...second, lost: [...answer.lost, ...second.lost] };
   }
 
@@ -170,9 +172,13 @@ export class Client {
       const lost = tries.flatMap(({ answer }) => answer.lost);
       return { ...found, answer: { ...found.answer, lost } };
     };
+    const paths = this.#order(endpoint);
     for (let round = 1; round <= ROUNDS; round++) {
-      for (const path of this.#order(endpoint)) {
-        const answer = await this.#try({ ...callTo(path), probe: true }, tries);
+      for (const path of paths) {
+        // Where there is no other path, a page is not an answer, and the work behind it may be done.
+        const call = { ...callTo(path), probe: paths.length > 1 };
+        const earlier = tries.map(({ answer }) => answer);
+        const answer = await afterLost(earlier, call, () => this.send(call));
         tries.push({ path, answer });
         if (!isAbsent(answer) && answer.status !== 403) return done({ answer, path, others: [] });
       }
@@ -180,18 +186,8 @@ export class Client {
       if (first) return done({ ...first, others: others.map(({ answer }) => answer) });
       if (!tries.some(({ answer }) => isPage(answer))) break;
     }
-    const page = tries.find(({ answer }) => isPage(answer)) ?? tries.at(-1);
-    throw this.#nothingThere(this.#order(endpoint), (page as { answer: Answer<T> }).answer);
-  }
-
-  // What earlier attempts on other paths may have done is said here, too.
-  async #try<T>(call: ApiCall<T>, tries: { answer: Answer<T> }[]): Promise<Answer<T>> {
-    try {
-      return await this.send(call);
-    } catch (error) {
-      const lost = tries.some(({ answer }) => answer.lost.length > 0);
-      throw lost && call.ifLost && error instanceof RunaiError ? error.warn(call.ifLost) : error;
-    }
+    const answers = tries.map(({ answer }) => answer);
+    throw this.#nothingThere(paths, answers);
   }
 
   #order(endpoint: Endpoint): readonly string[] {
@@ -202,18 +198,34 @@ export class Client {
     return isNewer ? paths.toReversed() : paths;
   }
 
-  #nothingThere<T>(paths: readonly string[], answer: Answer<T>): RunaiError {
+  #nothingThere<T>(paths: readonly string[], answers: Answer<T>[]): RunaiError {
+    const answer = (answers.find(isPage) ?? answers.at(-1)) as Answer<T>;
     const { status } = answer;
+    const warning = answers.find(({ lost }) => lost.length > 0)?.ifLost;
     if (isPage(answer)) {
       const message = `${this.baseUrl} answered ${status} with a web page on ${paths.join(' and ')}`;
-      return new RunaiError('unreadable', message, { status, hint: controlPlane.advice.unreadable });
+      return new RunaiError('unreadable', message, { status, warning, hint: controlPlane.advice.unreadable });
     }
     const missing = paths.length > 1 ? `neither ${paths.join(' nor ')}` : `no ${paths[0]}`;
     const hint =
       this.#bearer === undefined
         ? 'Either url is not the address of a Run:ai control plane (check its path, too), or its version is older than 2.20.'
         : 'Something in front of the control plane may not let this path through, or this action does not know its version.';
-    return new RunaiError('not-run-ai', `${this.baseUrl} has ${missing} (${status})`, { status, hint });
+    return new RunaiError('not-run-ai', `${this.baseUrl} has ${missing} (${status})`, { status, warning, hint });
+  }
+}
+
+/** Says, where a request fails, what earlier attempts whose answers were lost may have done. */
+async function afterLost<T>(
+  earlier: Answer<T>[],
+  { ifLost }: ApiCall<T>,
+  work: () => Promise<Answer<T>>,
+): Promise<Answer<T>> {
+  try {
+    return await work();
+  } catch (error) {
+    const isLost = earlier.some(({ lost }) => lost.length > 0);
+    throw isLost && ifLost && error instanceof RunaiError ? error.warn(ifLost) : error;
   }
 }
 

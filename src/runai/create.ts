@@ -36,16 +36,17 @@ export async function createOnce<Existing extends { createdAt: number | undefine
   if (answer.body.kind === 'read') return { ...answer.body.value, created: true };
   const { lost } = answer;
   const refusal = client.refusal(answer, others);
-  if (answer.status !== 409) throw lost.length > 0 ? refusal.warn(mayExist) : refusal;
-  const conflict = refusal.with({ code: 'conflict', hint: chooseAnother });
+  if (answer.status !== 409) throw refusal;
+  const conflict = refusal.with({ code: 'conflict', hint: chooseAnother, warning: undefined });
   if (ifExists === 'fail' && lost.length === 0) throw conflict;
   const existing = await warnOnFailure(lost, find);
   if (!existing) throw withWarning(lost, conflict.with({ hint: outOfSight }));
   const maker = lost.length === 0 ? 'somebody else' : makerOf(client, existing, lost);
-  if (maker === 'this run') return { ...(await renew(existing)), created: true };
+  const renewed = () => warnOnFailure(lost, () => renew(existing));
+  if (maker === 'this run') return { ...(await renewed()), created: true };
   if (maker === 'unknown' && ifExists !== 'rotate') throw conflict.with({ warning: mayBeOurs, hint: rotateIt });
   if (ifExists === 'fail') throw conflict;
-  return { ...(ifExists === 'rotate' ? await renew(existing) : keep(existing)), created: false };
+  return { ...(ifExists === 'rotate' ? await renewed() : keep(existing)), created: false };
 }
 
 const chooseAnother =

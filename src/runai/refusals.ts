@@ -15,11 +15,12 @@ export interface Setting {
  * @param others the refusals of other generations of the same endpoint
  */
 export function refusalOf<T>(answer: Answer<T>, { caller, clean }: Setting, others: Answer<T>[] = []): RunaiError {
-  const { request, status, attempts, body } = answer;
+  const { request, status, attempts, body, lost, ifLost } = answer;
+  const warning = lost.length > 0 ? ifLost : undefined;
   const also = others.map((other) => `; ${new URL(other.request.url).pathname} answered ${other.status} as well`);
   const message = `answered ${status}${said(body, clean)}${also.join('')}`;
   const { code, hint } = meaningOf(answer, caller);
-  return new RunaiError(code, message, { operation: operationOf(request, clean), status, attempts, hint });
+  return new RunaiError(code, message, { operation: operationOf(request, clean), status, attempts, warning, hint });
 }
 
 /** Whether something in front of the control plane has refused a request with a page of its own. */

@@ -1,0 +1,26 @@
+import { expect, it } from 'vitest';
+import { nearest } from '../../src/runai/nearest.ts';
+
+const plain = (text: string) => text;
+const roles = ['System administrator', 'L1 researcher', 'L2 researcher', 'ML engineer', 'Viewer', 'Research manager'];
+
+it('the five names that are most like the wanted one are shown, the most alike first', () => {
+  expect(nearest('ML enginer', roles, plain)).toMatch(/^ The nearest of the 6 names there: ML engineer, /);
+  expect(nearest('l2 RESEARCHER', roles, plain)).toMatch(/: L2 researcher, L1 researcher, /);
+  expect(nearest('x', roles, plain).split(', ')).toHaveLength(5);
+});
+
+it('nothing is said where there are no names', () => {
+  expect(nearest('x', [], plain)).toBe('');
+});
+
+it('names are cleaned, since a server may put anything into them', () => {
+  expect(nearest('x', ['::error::x'], (text) => `<${text}>`)).toBe(' The nearest of the 1 names there: <::error::x>.');
+});
+
+it('long names and many of them are no more work than short ones and a few', () => {
+  const long = Array.from({ length: 3_000 }, (_, at) => `${'x'.repeat(5_000)}${at}`);
+  expect(nearest('y'.repeat(5_000), long, (text) => text.slice(0, 3))).toBe(
+    ' The nearest of the 3000 names there: xxx, xxx, xxx, xxx, xxx.',
+  );
+});
