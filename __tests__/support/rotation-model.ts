@@ -14,7 +14,12 @@ type Target = { member: number } | 'reported' | 'stored';
 
 export type Action =
   | { do: 'run'; runs: { after: number; options: RunOptions }[] }
-  | { do: 'replace in place'; target: Target; options: RunOptions; beside?: { after: number; options: RunOptions } | undefined }
+  | {
+      do: 'replace in place';
+      target: Target;
+      options: RunOptions;
+      beside?: { after: number; options: RunOptions } | undefined;
+    }
   | { do: 'job'; signsInAfter: number[] }
   | { do: 'store'; what: 'foreign' | 'broken' | { member: number } }
   | { do: 'delete the secret' }
@@ -173,7 +178,10 @@ const runOptions: fc.Arbitrary<RunOptions> = fc.record({
     }),
     { nil: undefined, freq: 3 },
   ),
-  silent: fc.oneof({ weight: 8, arbitrary: fc.constant<Server[]>([]) }, { weight: 1, arbitrary: servers.map((one) => [one]) }),
+  silent: fc.oneof(
+    { weight: 8, arbitrary: fc.constant<Server[]>([]) },
+    { weight: 1, arbitrary: servers.map((one) => [one]) },
+  ),
   late: fc.option(
     fc.record({
       what: fc.constantFrom('store' as const, 'create' as const),
@@ -184,7 +192,10 @@ const runOptions: fc.Arbitrary<RunOptions> = fc.record({
 });
 
 const someRun = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ skew, latency: fc.constantFrom(5, 50, 400) }).map((one) => ({ ...cleanRun, ...one })) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ skew, latency: fc.constantFrom(5, 50, 400) }).map((one) => ({ ...cleanRun, ...one })),
+  },
   { weight: 2, arbitrary: runOptions },
 );
 const apart = fc.constantFrom(0, 3, 100, 900, 2_000, 15_000);
@@ -201,9 +212,15 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
   },
   {
     weight: 3,
-    arbitrary: fc
-      .record({ one: someRun, other: someRun, after: apart })
-      .map(({ one, other, after }): Action => ({ do: 'run', runs: [{ after: 0, options: one }, { after, options: other }] })),
+    arbitrary: fc.record({ one: someRun, other: someRun, after: apart }).map(
+      ({ one, other, after }): Action => ({
+        do: 'run',
+        runs: [
+          { after: 0, options: one },
+          { after, options: other },
+        ],
+      }),
+    ),
   },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('job' as const), signsInAfter }) },
   {

@@ -475,7 +475,10 @@ export class World {
     },
   ): void {
     const { error, wasKilled } = process;
-    if (wasKilled) return this.note('a run was killed');
+    if (wasKilled) {
+      this.note('a run was killed');
+      return;
+    }
     this.note(error instanceof Error ? `a run failed: ${error.message}` : `a run was green: ${log.join('; ')}`);
     if (error !== undefined && !(error instanceof RunaiError)) this.#violated(`a run failed with ${String(error)}`);
     const isClean = isAlone && options.faults.length === 0 && !options.end && options.silent.length === 0;
