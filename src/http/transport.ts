@@ -103,8 +103,8 @@ export class Transport {
       if ('failure' in result) cancellation.refuse(call.whenCancelled);
       if ('body' in result && !verdict.again) return answerTo(call, { ...result, attempts, lost });
       const problem = (this.#isCutOff(outcome) && earlier) || this.#problem(call, result, attempts);
-      if (verdict.again === 'briefly') times += 1;
-      if (!verdict.again || isEnough(outcome, { times, elapsed: clock.now() - startedAt })) throw problem;
+      if (verdict.again === 'a-few-times') times += 1;
+      if (isEnough(verdict.again, { times, elapsed: clock.now() - startedAt })) throw problem;
       await this.#pause(call, { problem, attempts, asked });
       earlier = problem;
       const done = verdict.lost ? await call.lookAgain?.() : undefined;
