@@ -42,7 +42,11 @@ describe.concurrent('one address', () => {
   });
 
   it.each([
-    ['the choices that are given', { 'reset-password': 'true', notify: 'false' }, { email, resetPassword: true, notify: false }],
+    [
+      'the choices that are given',
+      { 'reset-password': 'true', notify: 'false' },
+      { email, resetPassword: true, notify: false },
+    ],
     ['nothing more than is given', {}, { email, resetPassword: false }],
   ])('is sent with %s', async (_what, inputs, body) => {
     await using stage = await openStage({ version: '3.0' });
