@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs, parseEnv } from 'node:util';
+import { type Github, startGithub, type Write } from '../__tests__/simulator/github.ts';
 import type { Version } from '../__tests__/simulator/profiles.ts';
 import { versions } from '../__tests__/simulator/profiles.ts';
 import { type Simulator, startSimulator } from '../__tests__/simulator/simulator.ts';
@@ -10,7 +11,10 @@ import { actionFile, runStep, type StepResult } from '../__tests__/support/runne
 const usage = `Runs the action once, as a runner would, and prints what it would show.
 
   npm run local -- --mode token --url https://acme.run.ai --client-id ci --client-secret …
-  npm run local -- --mode create-app --app-name ci      (no url: a simulated control plane is started for this run)
+  npm run local -- --mode create-app --app-name ci --store-as RUNAI_CREDENTIALS
+
+Without a url, a control plane and GitHub's store of secrets are simulated for this run. With one, GITHUB_API_URL and
+GITHUB_REPOSITORY of the environment say where store-as stores.
 
 Each input of the action is an option. What is not given comes from the environment or from the file .env
 (RUNAI_URL for url, RUNAI_CLIENT_SECRET for client-secret, and so on; see .env.example).
@@ -18,13 +22,17 @@ Each input of the action is an option. What is not given comes from the environm
   --inputs FILE         another file than .env
   --version VERSION     of the simulated control plane: ${versions.join(', ')}
   --debug               debug logging
-  --show-secrets        print secret outputs in full
+  --show-secrets        print secret outputs, and what was stored, in full
   --help`;
 
 type Inputs = Record<string, string>;
 
-/** What a step may need from this machine's environment to reach a real control plane. */
-const passedOn = ['https_proxy', 'HTTPS_PROXY', 'no_proxy', 'NO_PROXY', 'NODE_EXTRA_CA_CERTS'];
+/** What a step may need from this machine's environment to reach real services. */
+const passedOn = [
+  ...['https_proxy', 'HTTPS_PROXY', 'no_proxy', 'NO_PROXY', 'NODE_EXTRA_CA_CERTS'],
+  ...['GITHUB_API_URL', 'GITHUB_REPOSITORY', 'GITHUB_REPOSITORY_ID'],
+  ...['GITHUB_REPOSITORY_OWNER', 'GITHUB_REPOSITORY_OWNER_ID'],
+];
 
 const names = Object.keys(actionFile.inputs);
 
@@ -59,6 +67,7 @@ function readInputs(options: Record<string, unknown>, envFile: string): Inputs {
 const credentials = [
   'client-id',
   'client-secret',
+  'credentials',
   'username',
   'password',
   'external-token',
@@ -66,36 +75,76 @@ const credentials = [
   'access-token',
 ];
 
-/** A simulated control plane with what the run needs: the administrator signs in unless told otherwise. */
-async function simulated(inputs: Inputs, version: string): Promise<{ simulator: Simulator; inputs: Inputs }> {
+/** Where a step runs: what it needs to know of its surroundings, and which of them are simulated. */
+interface Surroundings {
+  inputs: Inputs;
+  env: Record<string, string>;
+  simulated?: { simulator: Simulator; github: Github };
+}
+
+/** The services themselves, by the proxy and the repository that this machine's environment names. */
+function real(inputs: Inputs): Surroundings {
+  const known = passedOn.map((name) => [name, process.env[name]]).filter(([, value]) => value);
+  return { inputs, env: Object.fromEntries(known) };
+}
+
+/** A simulated control plane and GitHub, with what the run needs: the administrator signs in unless told otherwise. */
+async function simulate(inputs: Inputs, version: string): Promise<Surroundings> {
   const known = versions.find((one): one is Version => one === version);
   if (!known) throw new Error(`--version ${version} is none of ${versions.join(', ')}`);
   const simulator = await startSimulator({ version: known });
+  const github = await startStore(inputs);
+  console.log(
+    `No url was given: simulating a control plane ${known} at ${simulator.url}, and GitHub at ${github.url}.`,
+  );
   const own = credentials.some((name) => inputs[name]) ? {} : simulator.admin;
-  console.log(`No url was given: started a simulated control plane ${known} at ${simulator.url} for this run.`);
-  return { simulator, inputs: { ...own, ...inputs, url: simulator.url } };
-}
-
-function environment(simulator: Simulator | undefined): Record<string, string> {
-  const entries = passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []));
-  const oidc = simulator && {
-    ACTIONS_ID_TOKEN_REQUEST_URL: simulator.oidc.url,
-    ACTIONS_ID_TOKEN_REQUEST_TOKEN: simulator.oidc.requestToken,
+  const token = inputs['store-as'] && { 'github-token': github.token };
+  return {
+    inputs: { ...own, ...token, ...inputs, url: simulator.url },
+    env: {
+      ACTIONS_ID_TOKEN_REQUEST_URL: simulator.oidc.url,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: simulator.oidc.requestToken,
+      GITHUB_API_URL: github.url,
+      GITHUB_REPOSITORY: github.repository,
+      GITHUB_REPOSITORY_ID: String(github.repositoryId),
+      GITHUB_REPOSITORY_OWNER: github.organization,
+    },
+    simulated: { simulator, github },
   };
-  return { ...Object.fromEntries(entries), ...oidc };
 }
 
-function print(result: StepResult, { debug, showSecrets }: { debug: boolean; showSecrets: boolean }): void {
-  // A step writes these lines always; GitHub shows them when debug logging is on.
-  const log = result.log.filter(({ command }) => debug || command !== 'debug');
-  console.log(['', ...asShown(log)].join('\n'));
-  if (result.stderr) console.error(result.stderr);
-  const shown = Object.entries(result.outputs).map(([name, value]) => {
-    const hidden = result.masks.includes(value) && !showSecrets;
-    return `  ${name}: ${hidden ? `*** (${value.length} characters; --show-secrets prints them)` : value}`;
+/** A simulated GitHub with the environment or the secret of the organization that the inputs speak of. */
+async function startStore(inputs: Inputs): Promise<Github> {
+  const { 'store-in': place = '', 'store-as': name = '' } = inputs;
+  const [, environment] = /^environment:(.+)$/s.exec(place) ?? [];
+  return startGithub({
+    ...(environment && { environments: [environment] }),
+    ...(place === 'organization' && { organizationSecrets: { [name]: { value: 'an earlier value' } } }),
   });
-  console.log(['', shown.length > 0 ? 'Outputs:' : 'No outputs.', ...shown].join('\n'));
+}
+
+function print(
+  result: StepResult,
+  { showSecrets, github }: { showSecrets: boolean; github: Github | undefined },
+): void {
+  console.log(['', ...asShown(result.log)].join('\n'));
+  if (result.stderr) console.error(result.stderr);
+  const shown = (value: string) =>
+    showSecrets ? value : `*** (${value.length} characters; --show-secrets prints them)`;
+  const outputs = Object.entries(result.outputs).map(
+    ([name, value]) => `  ${name}: ${result.masks.includes(value) ? shown(value) : value}`,
+  );
+  console.log(['', outputs.length > 0 ? 'Outputs:' : 'No outputs.', ...outputs].join('\n'));
+  const stored = (github ? storedIn(github) : []).map(
+    ({ place, name, value }) => `  ${name} in the ${place.replace(':', ' ')}: ${shown(value)}`,
+  );
+  if (stored.length > 0) console.log(['', 'Stored at GitHub:', ...stored].join('\n'));
   if (result.summary) console.log(`\nJob summary:\n${plain(result.summary)}`);
+}
+
+/** What the step stored, and did not delete again. */
+function storedIn({ writes, secretValue }: Github): Write[] {
+  return writes.filter(({ place, name, value }) => secretValue(place, name) === value);
 }
 
 /** A table of the job summary as lines of text. */
@@ -109,17 +158,15 @@ async function main(): Promise<void> {
   const options = readArguments();
   if (options.help) return console.log(usage);
   const given = readInputs(options, options.inputs);
-  const { simulator, inputs } = given['url']
-    ? { simulator: undefined, inputs: given }
-    : await simulated(given, options.version);
+  const { inputs, env, simulated } = given['url'] ? real(given) : await simulate(given, options.version);
   try {
     const patience = (Number(inputs['timeout-seconds']) || 60) * 1000 + 10_000;
-    const result = await runStep({ inputs, debug: options.debug, env: environment(simulator), patience });
-    print(result, { debug: options.debug, showSecrets: options['show-secrets'] });
+    const result = await runStep({ inputs, debug: options.debug, env, patience });
+    print(result, { showSecrets: options['show-secrets'], github: simulated?.github });
     console.log(result.exitCode === 0 ? '\nThe step succeeded.' : `\nThe step failed (exit code ${result.exitCode}).`);
     process.exitCode = result.exitCode ?? 1;
   } finally {
-    await simulator?.close();
+    await Promise.all([simulated?.simulator.close(), simulated?.github.close()]);
   }
 }
 

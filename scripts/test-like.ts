@@ -1,5 +1,5 @@
-// Runs tests on a Linux machine that behaves like another one: node scripts/test-like.ts windows|macos [files]
-// Without files: the tests for which the system matters.
+// Runs tests on a Linux machine that behaves like another one: node scripts/test-like.ts windows|macos [files or options of
+// vitest]. Without files: the tests for which the system matters.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,15 +56,17 @@ function testFiles(matters: RegExp): string[] {
   return files.filter((file) => matters.test(readFileSync(join(root, file), 'utf8')));
 }
 
-function main([system = '', ...files]: string[]): number {
+function main([system = '', ...args]: string[]): number {
   const likeness = likenesses[system];
   if (!likeness) throw new Error(`node scripts/test-like.ts ${Object.keys(likenesses).join('|')} [files]`);
   const temp = mkdtempSync(join(tmpdir(), 'like-'));
   try {
     const vitest = join(root, 'node_modules/vitest/vitest.mjs');
-    const chosen = files.length > 0 ? files : testFiles(likeness.matters);
+    const chosen = args.some((arg) => !arg.startsWith('-')) ? [] : testFiles(likeness.matters);
     const env = { ...process.env, ...likeness.env(temp) };
-    return spawnSync(process.execPath, [vitest, 'run', ...chosen], { cwd: root, env, stdio: 'inherit' }).status ?? 1;
+    return (
+      spawnSync(process.execPath, [vitest, 'run', ...args, ...chosen], { cwd: root, env, stdio: 'inherit' }).status ?? 1
+    );
   } finally {
     rmSync(temp, { recursive: true, force: true });
   }

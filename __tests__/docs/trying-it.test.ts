@@ -28,15 +28,29 @@ describe('npm run local', () => {
     expect(stdout).toMatch(/^ {2}created: true$/m);
   });
 
-  it('prints them where that is wanted', () => {
-    const { stdout } = local('--mode', 'create-app', '--app-name', 'ci', '--show-secrets');
-    expect(stdout).toMatch(/^ {2}client-secret: \w{32}$/m);
-  });
-
   it('stores without an account, as docs/trying-it.md shows', () => {
     const { exitCode, stdout } = local('--mode', 'create-app', '--app-name', 'ci', '--store-as', 'RUNAI_CREDENTIALS');
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/^ {2}stored: true$/m);
+    expect(stdout).toMatch(/^ {2}RUNAI_CREDENTIALS in the repository: \*\*\* \(35 characters; /m);
+    expect(stdout).not.toContain('REHEARSAL');
+  });
+
+  it.each(['environment:production', 'organization'])(
+    'opens secrets, and what was stored, when asked to (%s)',
+    (place) => {
+      const storing = ['--store-as', 'RUNAI_CREDENTIALS', '--store-in', place, '--show-secrets'];
+      const { exitCode, stdout } = local('--mode', 'create-app', '--app-name', 'ci', ...storing);
+      expect(exitCode).toBe(0);
+      const [, stored] = /^ {2}RUNAI_CREDENTIALS in the [\w ]+: ci:(\w{32})$/m.exec(stdout) ?? [];
+      expect(stored).toBe(/^ {2}client-secret: (\w{32})$/m.exec(stdout)?.[1]);
+    },
+  );
+
+  it('stores nothing where the step fails', () => {
+    const { exitCode, stdout } = local('--mode', 'rotate-app', '--app-name', 'ci', '--store-as', 'RUNAI_CREDENTIALS');
+    expect(exitCode).toBe(1);
+    expect(stdout).not.toContain('Stored at GitHub');
   });
 
   it('fails where the step fails', () => {

@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { EOL } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startGithub } from '../simulator/github.ts';
@@ -46,7 +47,7 @@ function transcriptOf(runs: WorkflowRun[]): string {
     jobs.flatMap(({ id, shown, summary }) => [
       `=== run ${index + 1}, job ${id}`,
       ...inOrder(shown),
-      ...(summary ? ['--- summary', summary] : []),
+      ...(summary ? ['--- summary', summary.replaceAll(EOL, '\n')] : []),
     ]),
   );
   const text = numbered(lines.join('\n'), { pattern: /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, kind: 'id' });
@@ -104,16 +105,16 @@ describe.skipIf(missing.length > 0)(`recipes${skippedFor(missing)}`, () => {
     expect([...new Set(scenarios.map(({ file }) => file))].sort()).toEqual(files);
   });
 
-  test.each(scenarios)('$name does the same twice in a row', async (scenario) => {
+  test.concurrent.for(scenarios)('$name does the same twice in a row', async (scenario, { expect }) => {
     const transcript = transcriptOf(await runTwice(scenario, newest));
     await expect(transcript).toMatchFileSnapshot(`__snapshots__/${scenario.name.replaceAll(/[ ,]+/g, '-')}.txt`);
   });
 
-  test.each(older)('$name does so on 2.22 as well', async (scenario) => {
+  test.concurrent.for(older)('$name does so on 2.22 as well', async (scenario) => {
     await runTwice(scenario, '2.22');
   });
 
-  test('rotate-without-downtime.yml serves its users through two whole turns', async () => {
+  test.concurrent('rotate-without-downtime.yml serves its users through two whole turns', async () => {
     const workflow = workflowOf({ file: 'rotate-without-downtime.yml' });
     const scenario = scenarios.find(({ name }) => name === 'rotate-without-downtime.yml for the first time');
     const life = [
@@ -136,7 +137,7 @@ describe.skipIf(missing.length > 0)(`recipes${skippedFor(missing)}`, () => {
     });
   });
 
-  test('rotate-without-downtime.yml keeps an application that somebody still uses', async () => {
+  test.concurrent('rotate-without-downtime.yml keeps an application that somebody still uses', async () => {
     const scenario = scenarios.find(({ name }) => name === 'rotate-without-downtime.yml after the overlap');
     await inWorld(newest, async (world) => {
       scenario?.prepare(world);
@@ -147,7 +148,7 @@ describe.skipIf(missing.length > 0)(`recipes${skippedFor(missing)}`, () => {
     });
   });
 
-  test('bootstrap-environment.yml of two repositories in one tenant: neither touches what the other one made', async () => {
+  test.concurrent('bootstrap-environment.yml of two repositories in one tenant: neither touches what the other one made', async () => {
     await inWorld(newest, async (world) => {
       const workflow = workflowOf({ file: 'bootstrap-environment.yml' });
       const scenario = scenarios.find(({ name }) => name === 'bootstrap-environment.yml in an empty tenant');

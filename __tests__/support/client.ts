@@ -45,7 +45,12 @@ export interface Setup extends AsyncDisposable {
   masks: string[];
 }
 
-type Options = Partial<TransportOptions> & { roots?: string[] };
+interface Options extends Partial<TransportOptions> {
+  /** Certificates in PEM form, to be trusted in addition. */
+  roots?: string[];
+  /** The client id that signs in. */
+  callerId?: string;
+}
 
 /** A simulator, and a client for it that has not signed in. */
 export async function connect(
@@ -58,7 +63,7 @@ export async function connect(
 
 export function clientFor(
   baseUrl: string,
-  { clock, roots, ...more }: Options & { clock: TestClock },
+  { clock = testClock(), roots, callerId, ...more }: Options & { clock?: TestClock } = {},
   simulator?: Simulator,
 ) {
   const log: string[] = [];
@@ -80,9 +85,25 @@ export function clientFor(
     ...more,
     cancellation,
   });
-  const caller = { caller: 'the user admin', callerId: undefined };
+  const caller = { caller: callerId ? `the application ${callerId}` : 'the user admin', callerId };
   const client = new Client({ baseUrl, transport, log: logger, ...caller, mask, clean, now: clock.now });
   return { client, transport, cancellation, log, masks, [Symbol.asyncDispose]: async () => simulator?.close() };
+}
+
+/** A simulator, and a client that has signed in to it, with the requests for that forgotten. */
+export async function signedIn(
+  options: Parameters<typeof connect>[0] = {},
+  simulator: SimulatorOptions = {},
+): Promise<Setup> {
+  const setup = await connect(options, simulator);
+  await signIn(setup.client, setup.simulator);
+  setup.simulator.requests.length = 0;
+  return setup;
+}
+
+/** The requests that the simulator has seen, as `POST /api/v1/apps`. */
+export function sent({ simulator }: Setup): string[] {
+  return simulator.requests.map(({ method, path }) => `${method} ${path}`);
 }
 
 /** Signs in as the simulator's administrator. */

@@ -9,7 +9,7 @@ import type { StepResult } from './runner.ts';
  * @param secrets that are always the same, so that the form in which each turns up can be named
  * @param issued secrets that are random
  */
-function normalizer(secrets: string[], issued: string[]) {
+export function normalizer(secrets: string[], issued: string[]) {
   const names = new Map<string, string>();
   const nameFor = (kind: string, value: string) => {
     const known =

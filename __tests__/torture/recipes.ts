@@ -1,6 +1,5 @@
-// Breaks every recipe at each of its requests, and runs it again: node __tests__/torture/recipes.ts [part of a name]
+// Breaks every recipe at each of its requests, and runs it again.
 import assert from 'node:assert/strict';
-import { fileURLToPath } from 'node:url';
 import type { Fault, Version } from '../simulator/simulator.ts';
 import type { RunningStep } from '../support/runner.ts';
 import type { WorkflowOptions, WorkflowRun } from '../support/workflow.ts';
@@ -8,20 +7,36 @@ import {
   checkNothingLeaks,
   inWorld,
   letTimePass,
-  run,
+  run as runRecipe,
   type Scenario,
   scenarios,
   type World,
   workflowOf,
 } from '../support/workflow-scenarios.ts';
 import type { StoreFault } from '../support/workflow-stores.ts';
+import {
+  located,
+  type PartOptions,
+  type PartResult,
+  type Problem,
+  pool,
+  problem,
+  randomFrom,
+  sample,
+  table,
+} from './report.ts';
+
+const version: Version = '3.0';
 
 type Service = 'simulator' | 'github';
 
-/** The ways in which one request, or one command of another store, can break. */
-type Breakage =
-  | { what: string; service: Service; at: number; fault: Fault; kills: boolean }
-  | { what: string; store: StoreFault };
+/** One break: at a request, or at a command of another store. */
+interface Cell {
+  scenario: Scenario;
+  kind: string;
+  where: string;
+  fault: { service: Service; at: number; fault: Fault; kills: boolean } | StoreFault;
+}
 
 /** A request of a clean run; scripts make some of them, and only steps of the action are killed. */
 interface Cost {
@@ -34,7 +49,7 @@ interface Cost {
 const describeRequest = ({ method, path }: { method: string; path: string }) => `${method} ${path.split('?')[0]}`;
 
 /** What a clean run asks of the two services, and of the other stores. */
-async function costsOf(scenario: Scenario, version: Version): Promise<{ requests: Cost[]; lines: string[] }> {
+async function costsOf(scenario: Scenario): Promise<{ requests: Cost[]; lines: string[] }> {
   const costs: { requests: Cost[]; lines: string[] } = { requests: [], lines: [] };
   await inWorld(version, async (world) => {
     scenario.prepare(world);
@@ -58,111 +73,105 @@ async function costsOf(scenario: Scenario, version: Version): Promise<{ requests
   return costs;
 }
 
-async function runOnce(world: World, scenario: Scenario, options: WorkflowOptions = {}): Promise<WorkflowRun> {
-  const result = await run(world, workflowOf(scenario), options);
-  checkNothingLeaks(world, result);
-  return result;
+function runOnce(world: World, scenario: Scenario, options: WorkflowOptions = {}): Promise<WorkflowRun> {
+  return runRecipe(world, workflowOf(scenario), options);
 }
 
-function breakagesOf({ requests, lines }: Awaited<ReturnType<typeof costsOf>>): Breakage[] {
+/** Every break there can be; only a step of the action is killed, since scripts are not what is tested. */
+async function cellsOf(scenario: Scenario): Promise<Cell[]> {
+  const { requests, lines } = await costsOf(scenario);
   const refused: Fault = { kind: 'status', status: 400 };
   const silent: Fault = { kind: 'stall', when: 'before-head' };
-  const atRequests = requests.flatMap(({ service, at, line, byAction }): Breakage[] => {
-    const where = `${service}, request ${at + 1}, ${line}`;
-    const answered = { service, at, kills: false };
-    const killed = { service, at, kills: true };
-    return [
-      { what: `refused: ${where}`, fault: refused, ...answered },
-      { what: `done, but refused: ${where}`, fault: { ...refused, work: true }, ...answered },
-      ...(byAction
-        ? [
-            { what: `killed before it was done: ${where}`, fault: silent, ...killed },
-            { what: `killed when it was done: ${where}`, fault: { ...silent, work: true }, ...killed },
-          ]
-        : []),
-    ];
-  });
-  const atStores = lines.flatMap((line): Breakage[] =>
-    (['before', 'after'] as const).map((when) => ({ what: `fails ${when} its work: ${line}`, store: { line, when } })),
+  const ways = [
+    { kind: 'refused', fault: refused, kills: false },
+    { kind: 'done, but refused', fault: { ...refused, work: true }, kills: false },
+    { kind: 'killed before it was done', fault: silent, kills: true },
+    { kind: 'killed when it was done', fault: { ...silent, work: true }, kills: true },
+  ];
+  const atRequests = requests.flatMap(({ service, at, line, byAction }) =>
+    ways
+      .filter(({ kills }) => byAction || !kills)
+      .map(({ kind, fault, kills }): Cell => {
+        return { scenario, kind, where: `${service} ${at + 1}, ${line}`, fault: { service, at, fault, kills } };
+      }),
+  );
+  const atStores = lines.flatMap((line) =>
+    (['before', 'after'] as const).map(
+      (when): Cell => ({ scenario, kind: `failed ${when} its work`, where: line, fault: { line, when } }),
+    ),
   );
   return [...atRequests, ...atStores];
 }
 
 /** Arms the fault; a step that is to be killed is, as soon as the request has come in. */
-function arm(world: World, breakage: Breakage): WorkflowOptions {
-  if ('store' in breakage) {
-    world.stores.fault(breakage.store);
-    return {};
+function arm(world: World, fault: Cell['fault']): (step: RunningStep) => void {
+  if ('line' in fault) {
+    world.stores.fault(fault);
+    return () => {};
   }
-  const { service, at, fault, kills } = breakage;
-  const { requests } = world[service];
-  const number = requests.length + at;
-  world[service].fault({ skip: at, fault });
-  if (!kills) return {};
-  const onStep = ({ child }: RunningStep) => {
-    const timer = setInterval(() => requests.length > number && child.kill('SIGKILL'), 2);
+  const { requests } = world[fault.service];
+  const last = requests.length + fault.at;
+  world[fault.service].fault({ skip: fault.at, fault: fault.fault });
+  if (!fault.kills) return () => {};
+  return ({ child }) => {
+    const timer = setInterval(() => requests.length > last && child.kill('SIGKILL'), 2);
     child.once('close', () => clearInterval(timer));
   };
-  return { onStep };
 }
 
 /** Breaks one run, and runs the recipe again, which has to put everything right. */
-async function breakAndHeal(scenario: Scenario, { version, breakage }: { version: Version; breakage: Breakage }) {
+async function breakAndHeal({ scenario, fault }: Cell): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  const check = (kind: Problem['kind'], condition: () => void) => {
+    try {
+      condition();
+    } catch (error) {
+      problems.push(problem(kind, (error as Error).message));
+    }
+  };
+  const checkHealed = scenario.checkHealed ?? scenario.checkDone;
   await inWorld(version, async (world) => {
     scenario.prepare(world);
-    const checkHealed = scenario.checkHealed ?? scenario.checkDone;
-    const broken = await runOnce(world, scenario, arm(world, breakage));
-    scenario.checkAlways?.(world);
-    if (broken.conclusion === 'success') checkHealed(world);
+    const kill = arm(world, fault);
+    const watch = ({ result }: RunningStep) =>
+      void result.then(({ hung }) => hung && problems.push(problem('hang', 'a step had to be ended')));
+    const onStep = (step: RunningStep) => {
+      kill(step);
+      watch(step);
+    };
+    const broken = await runOnce(world, scenario, { onStep });
+    check('leak', () => checkNothingLeaks(world, broken));
+    check('loss', () => scenario.checkAlways?.(world));
+    if (broken.conclusion === 'success') check('green and wrong', () => checkHealed(world));
     world.simulator.clearFaults();
     world.github.clearFaults();
     // The names of a family tell seconds apart.
     letTimePass(world, 60_000);
-    const again = await runOnce(world, scenario);
-    assert.equal(again.conclusion, 'success', again.shown.join('\n'));
-    checkHealed(world);
-    scenario.checkAlways?.(world);
-  });
+    const again = await runOnce(world, scenario, { onStep: watch });
+    check('leak', () => checkNothingLeaks(world, again));
+    check('loss', () => assert.equal(again.conclusion, 'success', again.shown.join('\n')));
+    check('green and wrong', () => checkHealed(world));
+  }).catch((error: Error) => problems.push(problem('other', error.message)));
+  return problems;
 }
 
-export interface Outcome {
-  tried: number;
-  /** What went wrong: the recipe, the break, and why. */
-  failures: string[];
-}
-
-/** Breaks the recipes at each request and each command, two at a time. */
-export async function breakRecipes({
-  version = '3.0',
-  wanted = () => true,
-  log = () => {},
-}: {
-  version?: Version;
-  wanted?: (name: string) => boolean;
-  log?: (line: string) => void;
-}): Promise<Outcome> {
-  const outcome: Outcome = { tried: 0, failures: [] };
-  for (const scenario of scenarios.filter(({ name }) => wanted(name))) {
-    const breakages = breakagesOf(await costsOf(scenario, version));
-    const waiting = [...breakages];
-    const worker = async () => {
-      for (let breakage = waiting.shift(); breakage; breakage = waiting.shift()) {
-        outcome.tried += 1;
-        await breakAndHeal(scenario, { version, breakage }).catch((error: Error) => {
-          outcome.failures.push(`${scenario.name}, ${breakage?.what}: ${error.message}`);
-        });
-      }
-    };
-    await Promise.all([worker(), worker()]);
-    log(`${scenario.name}: ${breakages.length} breaks`);
-  }
-  return outcome;
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [part = ''] = process.argv.slice(2);
-  const { tried, failures } = await breakRecipes({ wanted: (name) => name.includes(part), log: console.log });
-  for (const failure of failures) console.log(`\nFAILED ${failure}`);
-  console.log(`${tried} breaks, ${failures.length} not healed`);
-  process.exitCode = failures.length > 0 ? 1 : 0;
+export async function run({ short, seed, wanted }: PartOptions): Promise<PartResult> {
+  const perScenario = await Promise.all(scenarios.map(cellsOf));
+  const all = perScenario.flat().filter(({ scenario, kind, where }) => wanted(`${scenario.name} ${kind} ${where}`));
+  const keysOf = ({ scenario, kind }: Cell) => [scenario.name, kind];
+  const cells = short ? sample(all, { most: 20, keysOf, random: randomFrom(seed) }) : all;
+  const found = await pool(cells, { atOnce: 3, work: breakAndHeal });
+  const rows = scenarios.map(({ name }) => [
+    name,
+    String(cells.filter(({ scenario }) => scenario.name === name).length),
+  ]);
+  return {
+    title: 'recipes that broke off and were run again',
+    cells: cells.length,
+    problems: found.flatMap((problems, index) => {
+      const { scenario, kind, where } = cells[index] as Cell;
+      return located(`${scenario.name}, ${kind}, ${where}`, problems);
+    }),
+    lines: table([['recipe', 'breaks'], ...rows]),
+  };
 }

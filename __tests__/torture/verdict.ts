@@ -264,11 +264,12 @@ export function misreported({ world, result }: Pick<Ending, 'world' | 'result'>)
   const [error = '', ...more] = result.errors;
   const code = result.outputs['error-code'] ?? '';
   const hosts = [world.simulator, world.github].map(({ url }) => new URL(url).host);
-  const names = /(GET|POST|PUT|DELETE) https?:\/\//.test(error) || hosts.some((host) => error.includes(host));
+  const request = /(GET|POST|PUT|DELETE) https?:\/\/|access rule "/;
+  const names = request.test(error) || hosts.some((host) => error.includes(host));
   return [
     ...unless(error !== '' && more.length === 0, `${result.errors.length} errors instead of 1`),
     ...unless(errorCodes.some((known) => known === code) && code !== 'internal', `error-code is ${code}`),
-    ...unless(names || code === 'interrupted', 'the error names no request and no host'),
+    ...unless(names || code === 'interrupted', 'the error names no request, no host and no rule'),
   ];
 }
 

@@ -3,7 +3,6 @@ import { RunaiError } from '../../src/errors.ts';
 import type { LostAttempt } from '../../src/http/exchange.ts';
 import type { Client } from '../../src/runai/client.ts';
 import { createOnce, type IfExists, type Issued } from '../../src/runai/create.ts';
-import { controlPlane } from '../../src/runai/service.ts';
 
 type ServerTime = (ours: number) => { earliest: number; latest: number } | undefined;
 
@@ -49,7 +48,6 @@ async function conflictAfter({
   const request = { method: 'POST' as const, url: 'https://acme.run.ai/api/v1/apps' };
   const answer = {
     request,
-    service: controlPlane,
     status,
     body: { kind: 'empty' as const },
     attempts: 1,

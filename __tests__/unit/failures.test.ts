@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { githubApi } from '../../src/github/api.ts';
 import type { Call, Result } from '../../src/http/exchange.ts';
-import { classify, codeOf } from '../../src/http/failures.ts';
-import { operationOf, outOfTime, problemOf, said } from '../../src/http/problems.ts';
+import { classify, codeOf, operationOf, outOfTime, problemOf, said } from '../../src/http/problems.ts';
 import type { Failure } from '../../src/http/retry.ts';
 import { ProxyRefusal } from '../../src/http/tunnel.ts';
 import { controlPlane } from '../../src/runai/service.ts';

@@ -46,7 +46,7 @@ function look({ members, stored, ...rest }: Case) {
     now,
     overlap: 24 * HOUR,
     rotateAfter: undefined,
-    clocksKnown: true,
+    isCertain: true,
     ...rest,
   });
   return {
@@ -148,7 +148,7 @@ describe('in use is the newest member that was made before the stored secret was
   it('and where the two times are closer than the clocks are known, the member counts', () => {
     const made = { earliest: now - 10_000, latest: now - 8_000 };
     const one = { ...member({ name: 'a', made: 0 }), createdAt: made };
-    const situation = { members: [one], now, overlap: HOUR, rotateAfter: undefined, clocksKnown: true };
+    const situation = { members: [one], now, overlap: HOUR, rotateAfter: undefined, isCertain: true };
     const at = (latest: number) => assess({ ...situation, storedAt: { earliest: latest - 1_000, latest } }).inUse;
     expect(at(made.earliest)).toBe(one);
     expect(at(made.earliest - 1)).toBeUndefined();
@@ -170,8 +170,8 @@ describe('the next one is due', () => {
   });
 
   it('by the runner’s clock, where a server does not tell its time', () => {
-    expect(look({ members, stored: 25, clocksKnown: false }).isDue).toBe(true);
-    expect(look({ members, stored: 23, clocksKnown: false }).isDue).toBe(false);
+    expect(look({ members, stored: 25, isCertain: false }).isDue).toBe(true);
+    expect(look({ members, stored: 23, isCertain: false }).isDue).toBe(false);
   });
 });
 
@@ -241,9 +241,9 @@ describe('a member is kept', () => {
       'the control plane does not say when it was made',
     ],
     [
-      'while one of the servers does not tell its time',
-      { members: [old, used], stored: 49, clocksKnown: false },
-      'the clocks of the servers are not known',
+      'while a server does not tell its time, or a member cannot be read',
+      { members: [old, used], stored: 49, isCertain: false },
+      'it is not certain which one is in use',
     ],
   ])('%s', (_name, given, reason) => {
     expect(look(given)).toMatchObject({ retired: [], reasons: { old: reason } });

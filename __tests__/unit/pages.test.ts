@@ -30,6 +30,12 @@ it.each<[string, (offset: number) => Page<number>, number[], number[]]>([
     [0, 2, 4],
   ],
   ['ends when the server ignores the offset', () => ({ items: [1, 2], next: 2 }), [1, 2], [0, 2]],
+  [
+    'ends when the server ignores the offset and nothing can be read',
+    (at) => ({ items: [], odd: { id: 7 }, next: at + 1 }),
+    [],
+    [0, 1],
+  ],
   ['ends when the offset does not grow', (at) => ({ items: [at], next: 5 }), [0, 5], [0, 5]],
   ['ends when the offset goes back', (at) => ({ items: [at], next: at === 0 ? 5 : 3 }), [0, 5], [0, 5]],
   ['may be empty', () => ({ items: [], next: undefined }), [], [0]],

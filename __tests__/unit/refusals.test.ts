@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Answer, Body } from '../../src/http/exchange.ts';
 import { isBlocked, refusalOf } from '../../src/runai/refusals.ts';
-import { controlPlane } from '../../src/runai/service.ts';
 
 const base = 'https://acme.run.ai/runai';
 
@@ -14,7 +13,7 @@ interface Given {
 
 function answer({ method = 'POST', path = '/api/v1/apps', status, body = { kind: 'empty' } }: Given): Answer<unknown> {
   const request = { method: method as 'POST', url: base + path };
-  return { request, service: controlPlane, status, body, attempts: 1, lost: [] };
+  return { request, status, body, attempts: 1, lost: [], ifLost: undefined };
 }
 
 const setting = { caller: 'the application ci-runner', clean: (text: string) => text };

@@ -167,27 +167,30 @@ export class Client {
    */
   async find<T>(endpoint: Endpoint, callTo: (path: string) => ApiCall<T>): Promise<Found<T>> {
     const tries: { path: string; answer: Answer<T> }[] = [];
+    const known = this.#known.has(endpoint);
     const done = (found: Found<T>) => {
       this.#known.set(endpoint, found.path);
       const lost = tries.flatMap(({ answer }) => answer.lost);
       return { ...found, answer: { ...found.answer, lost } };
     };
+    const paths = this.#order(endpoint);
     for (let round = 1; round <= ROUNDS; round++) {
-      for (const path of this.#order(endpoint)) {
-        const call = { ...callTo(path), probe: true };
+      for (const path of paths) {
+        // Where there is no other path, a page is not an answer, and the work behind it may be done.
+        const call = { ...callTo(path), probe: paths.length > 1 };
         const earlier = tries.map(({ answer }) => answer);
         const answer = await afterLost(earlier, call, () => this.send(call));
         tries.push({ path, answer });
-        if (!isAbsent(answer) && answer.status !== 403) return done({ answer, path, others: [] });
+        // An endpoint that has answered before is there: then a 404 is about what was asked for.
+        const isThere = known ? !isPage(answer) : !isAbsent(answer) && answer.status !== 403;
+        if (isThere) return done({ answer, path, others: [] });
       }
       const [first, ...others] = tries.filter(({ answer }) => answer.status === 403);
       if (first) return done({ ...first, others: others.map(({ answer }) => answer) });
       if (!tries.some(({ answer }) => isPage(answer))) break;
     }
-    throw this.#nothingThere(
-      this.#order(endpoint),
-      tries.map(({ answer }) => answer),
-    );
+    const answers = tries.map(({ answer }) => answer);
+    throw this.#nothingThere(paths, answers);
   }
 
   #order(endpoint: Endpoint): readonly string[] {

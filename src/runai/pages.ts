@@ -2,6 +2,8 @@ import { RunaiError } from '../errors.ts';
 
 export interface Page<T> {
   items: T[];
+  /** What the page begins with, where none of its items can be read. */
+  odd?: unknown;
   /** Where the next page begins; undefined where the server says that this is the last. */
   next: number | undefined;
 }
@@ -18,8 +20,8 @@ export async function* pages<T>(fetch: (offset: number) => Promise<Page<T>>): As
   const seen = new Set<string>();
   let offset = 0;
   for (let count = 0; count < LIMIT; count++) {
-    const { items, next } = await fetch(offset);
-    const beginning = JSON.stringify(items[0]);
+    const { items, odd, next } = await fetch(offset);
+    const beginning = JSON.stringify(items[0] ?? odd);
     if (beginning !== undefined && seen.has(beginning)) return;
     seen.add(beginning);
     yield items;

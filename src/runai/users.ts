@@ -90,6 +90,7 @@ export async function findUser(client: Client, email: string): Promise<FoundUser
     const count = value.rows.length + value.odd.length;
     return {
       items: value.rows.map((user) => ({ ...user, endpoint: path })),
+      odd: value.odd[0],
       next: count > 0 ? offset + count : undefined,
     };
   });
