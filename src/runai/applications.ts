@@ -88,11 +88,9 @@ export async function findApplication(client: Client, key: ApplicationKey): Prom
   const isMeant = (row: { id?: unknown; name?: unknown } | null) =>
     'id' in key ? row?.id === key.id : row?.name === key.name;
   const [found, ...others] = rows.filter(isMeant);
-  if (!found && odd.some((row) => isMeant(row as object | null))) {
-    throw new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
-      hint: 'Check that its id and its client id are set in the control plane.',
-    });
-  }
+  // A list of which nothing can be read does not show that the application is gone.
+  const isBroken = rows.length === 0 && odd.length > 0;
+  if (!found && (isBroken || odd.some((row) => isMeant(row as object | null)))) throw unreadableRow(client);
   if (found && others.length > 0) {
     const ids = [found, ...others].map(({ id }) => client.clean(id)).join(', ');
     throw new RunaiError('conflict', `${client.baseUrl} has several applications named ${client.clean(found.name)}`, {
@@ -100,6 +98,13 @@ export async function findApplication(client: Client, key: ApplicationKey): Prom
     });
   }
   return found;
+}
+
+/** Why a list is not believed in which the application, or all of them, cannot be read. */
+export function unreadableRow(client: Client): RunaiError {
+  return new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
+    hint: 'Check that its id and its client id are set in the control plane.',
+  });
 }
 
 /** Like `findApplication`. @throws RunaiError `not-found` where there is none */
