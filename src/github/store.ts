@@ -137,7 +137,9 @@ export class Store {
       const path = `${this.#pathOf(this.#target.name)}/repositories?per_page=100&page=${page}`;
       const found = this.#valueOf(await this.#send({ method: 'GET', path, read: readRepositoryIds }));
       ids.push(...found.ids);
-      if (found.ids.length === 0 || ids.length >= found.total) return ids;
+      if (ids.length >= found.total) return ids;
+      // What is left out of the write is lost.
+      if (found.ids.length === 0) throw missingRepositories(this.description);
     }
   }
 
@@ -174,6 +176,12 @@ export class Store {
     const details = { operation: operationOf(request, clean), status, attempts, hint };
     return new RunaiError(code, `answered ${status}${said(body, clean)}`, details);
   }
+}
+
+function missingRepositories(description: string): RunaiError {
+  return new RunaiError('unreadable', `GitHub lists fewer repositories for ${description} than it counts`, {
+    hint: 'Nothing was changed: check that github-token may see all repositories that have access to the secret.',
+  });
 }
 
 function asStoreError(error: unknown): never {
