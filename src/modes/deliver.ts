@@ -79,7 +79,7 @@ async function keep(
   const { store, oldIsDead } = delivery;
   if (!store || clientId === undefined) return;
   // Nothing else can be done with a secret whose predecessor is dead, even when the run is cancelled.
-  await store.write(`${clientId}:${clientSecret}`, oldIsDead ? { whenCancelled: 'begin' } : {});
+  await store.write(`${clientId}:${clientSecret}`, { whenCancelled: oldIsDead ? 'begin' : 'finish' });
   delivered.stored = true;
   log.info(`Stored the credentials as ${store.description}`);
   publish({ values: { stored: true } });
