@@ -273,7 +273,7 @@ export class World {
     this.note(`a person deletes ${member.name}`);
     this.#ruined.add(member.clientId);
     this.plane.applications.splice(this.plane.applications.indexOf(member), 1);
-    this.#observe();
+    this.#members = this.members;
   }
 
   setEnabled(member: Application, enabled: boolean): void {
@@ -448,7 +448,7 @@ export class World {
   #observe(): void {
     const { members } = this;
     for (const gone of this.#members.filter((member) => !members.includes(member))) {
-      if (!this.#ruined.has(gone.clientId) || this.plane.applications.includes(gone)) this.#checkDeletion(gone);
+      this.#checkDeletion(gone);
     }
     this.#members = members;
     const { writes } = this.github;
