@@ -1,6 +1,6 @@
 // Compiles src/ and bundles it: node scripts/build.ts [--out dist]
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,6 @@ interface Bundle {
 interface BundleOptions {
   esm: boolean;
   externals: Record<string, string>;
-  license: string;
   quiet: boolean;
 }
 
@@ -34,12 +33,12 @@ const options = {
   // the details of the platform. Undici alone is nine tenths of the bundle, and takes 50 ms to load in every step.
   // An external must be a module that is there: this one is, and is loaded anyway.
   externals: { undici: 'events', tunnel: 'events', '@actions/exec': 'events' },
-  license: 'licenses.txt',
   quiet: true,
 };
 const { code, assets } = await bundle(join(root, 'build/index.js'), options);
 const files: Record<string, string> = { 'index.js': code, 'package.json': '{ "type": "commonjs" }\n' };
 for (const [name, { source }] of Object.entries(assets)) files[name] = source.toString();
+files['licenses.txt'] = licenses();
 
 rmSync(values.out, { recursive: true, force: true });
 mkdirSync(values.out, { recursive: true });
@@ -47,6 +46,17 @@ for (const [name, text] of Object.entries(files)) {
   const content = name.endsWith('.js') ? await minified(text) : text;
   writeFileSync(join(values.out, name), content);
   if (name.endsWith('.js')) console.log(`${join(values.out, name)}: ${(content.length / 1000).toFixed(1)} kB`);
+}
+
+/** The licences of all packages in the bundle. Not by ncc's own option, which keeps those of one chunk only. */
+function licenses(): string {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const texts = Object.keys(dependencies).map((name) => {
+    const folder = join(root, 'node_modules', name);
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry)) ?? 'LICENSE';
+    return `${name}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+  });
+  return texts.join('\n');
 }
 
 /**

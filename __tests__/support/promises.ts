@@ -3,7 +3,7 @@ import { errorCodes } from '../../src/errors.ts';
 import { inputSpecs, type Mode } from '../../src/inputs.ts';
 import type { Github } from '../simulator/github.ts';
 import type { RecordedRequest, Simulator } from '../simulator/simulator.ts';
-import { leaksIn } from './leaks.ts';
+import { Haystack } from './haystack.ts';
 import { actionFile, type StepOptions, type StepResult, secretOutputs } from './runner.ts';
 
 type Inputs = StepOptions['inputs'];
@@ -91,6 +91,15 @@ function checkMasks({ log, stderr, summary, outputs, masks }: StepResult, { inpu
   const open = Object.entries(outputs).flatMap(([name, value]) => (secretOutputs.includes(name) ? [] : [value]));
   const secrets = [...given, ...simulator.secretsIssued, ...(github?.tokens ?? [])];
   expect(leaksIn([...shown, stderr, summary, ...open], secrets)).toEqual([]);
+}
+
+/** The secrets that show in a text, whole or in part, in whatever encoding, each with the form that gave it away. */
+function leaksIn(texts: string[], secrets: string[]): string[] {
+  const haystack = new Haystack(texts);
+  return [...new Set(secrets)].flatMap((secret) => {
+    const hit = haystack.find(secret);
+    return hit ? [`${secret}: ${hit.form} ${hit.part}`] : [];
+  });
 }
 
 const textOf = ({ path, rawHeaders, body }: RecordedRequest) => [path, ...rawHeaders, body].join('\n');

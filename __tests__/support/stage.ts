@@ -72,7 +72,7 @@ export function sent({ requests }: Server, method: string, path: RegExp | string
   return requests.filter((request) => request.method === method && request.path.match(path));
 }
 
-/** Resolves once the server has received such a request. */
-export async function received(server: Server, method: string, path: RegExp | string): Promise<void> {
-  while (sent(server, method, path).length === 0) await sleep(5);
+/** Resolves once the server has received so many such requests. */
+export async function received(server: Server, method: string, path: RegExp | string, count = 1): Promise<void> {
+  while (sent(server, method, path).length < count) await sleep(5);
 }

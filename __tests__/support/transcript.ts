@@ -9,7 +9,7 @@ import type { StepResult } from './runner.ts';
  * @param secrets that are always the same, so that the form in which each turns up can be named
  * @param issued secrets that are random
  */
-function normalizer(secrets: string[], issued: string[]) {
+export function normalizer(secrets: string[], issued: string[]) {
   const names = new Map<string, string>();
   const nameFor = (kind: string, value: string) => {
     const known =
@@ -39,7 +39,7 @@ function normalizer(secrets: string[], issued: string[]) {
 }
 
 /** The forms that a secret takes on the way, and what to call them. */
-export function formsOf(secret: string): { form: string; secret: string; how: string }[] {
+function formsOf(secret: string): { form: string; secret: string; how: string }[] {
   const encoded = encodeURIComponent(secret);
   const strict = encoded.replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
   const form = new URLSearchParams([['', secret]]).toString().slice(1);

@@ -1,17 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Fault, startSimulator } from '../__tests__/simulator/simulator.ts';
-import { emptyResult, type PartOptions, type PartResult, pool, randomFrom, table } from './report.ts';
-import { type Situation, situations } from './requests.ts';
-import { type MeasuredResult, startMeasured } from './step.ts';
-import { saysWhatToDo, secretsOf } from './verdict.ts';
+import type { Fault } from '../simulator/simulator.ts';
+import { lookAt } from './cell.ts';
+import {
+  located,
+  type PartOptions,
+  type PartResult,
+  type Problem,
+  pool,
+  problemsOf,
+  randomFrom,
+  sample,
+  table,
+  unless,
+} from './report.ts';
+import { startMeasured } from './step.ts';
+import type { Target } from './targets.ts';
+import { closeWorld, openWorld, stepFor, tasks, type World } from './tasks.ts';
+import { type Ending, harmOf, lostSecrets, misreported, saysWhatToDo, snapshot, storedWorks } from './verdict.ts';
 
-const signals = ['SIGINT', 'SIGTERM'] as const;
-type Signal = (typeof signals)[number];
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+type Signal = keyof typeof exitCodes;
 
 interface Moment {
   name: string;
   /** Keeps the run where it is; without it, the signal comes at any time around the answer. */
   fault?: Fault;
+  /** The answer comes after all, within the five seconds that are left. */
+  answers?: true;
 }
 
 /** What the run is doing when the signal comes. */
@@ -19,111 +34,135 @@ const moments: readonly Moment[] = [
   { name: 'waiting for an answer', fault: { kind: 'stall', when: 'before-head' } },
   { name: 'waiting for an answer, work done', fault: { kind: 'stall', when: 'before-head', work: true } },
   { name: 'reading an answer, work done', fault: { kind: 'stall', when: 'in-body', work: true } },
+  { name: 'waiting for an answer that comes', fault: { kind: 'delay', ms: 800 }, answers: true },
+  { name: 'reading an answer that comes', fault: { kind: 'drip', ms: 3 }, answers: true },
   { name: 'pausing', fault: { kind: 'status', status: 429, headers: { 'retry-after': '20' } } },
+  { name: 'pausing, work done', fault: { kind: 'status', status: 504, headers: { 'retry-after': '20' }, work: true } },
   { name: 'at any time' },
 ];
-const random = randomFrom(6);
+
+/** How long a cancelled run may take, in milliseconds, where it waits for an answer, and where it need not. */
+const longest = 6_000;
+const atOnce = 2_500;
 
 interface Cell {
-  situation: Situation;
+  target: Target;
   signal: Signal;
   moment: Moment;
+  /** Milliseconds from the request to the signal. */
+  after: number;
 }
 
 interface Stopped {
   cell: Cell;
-  hung: boolean;
-  lost: boolean;
-  wrong: string[];
+  problems: Problem[];
   /** Milliseconds from the signal to the end. */
   took: number;
 }
 
-/** The outputs that a mode promises, of which a run writes all or none. */
-const promised: Record<string, readonly string[]> = {
-  token: ['access-token', 'expires-at'],
-  'create-app': ['app-id', 'app-name', 'client-id', 'created'],
-  'create-user': ['user-id', 'email', 'created'],
-  'rotate-app': ['app-id', 'app-name', 'client-id', 'client-secret'],
-  'delete-app': ['app-id', 'app-name', 'deleted'],
-};
+function countOf({ service, method, path }: Target, world: World): number {
+  return world[service].requests.filter((request) => request.method === method && path.test(request.path)).length;
+}
 
-async function stop({ situation, signal, moment }: Cell): Promise<Stopped> {
-  const version = situation.versions[0];
-  const simulator = await startSimulator({ ...situation.simulator, ...(version && { version }) });
-  situation.seed?.(simulator);
-  const before = secretsOf(simulator);
-  const { method, path, skip = 0 } = situation.target;
-  if (moment.fault) simulator.fault({ method, path, skip, fault: moment.fault });
-  const inputs = { url: simulator.url, ...situation.inputs(simulator) };
-  const env = situation.env?.(simulator) ?? {};
-  const { child, result } = startMeasured({ inputs, env, patience: 20_000 });
-  const isTarget = (request: { method: string; path: string }) => request.method === method && path.test(request.path);
-  while (child.exitCode === null && simulator.requests.filter(isTarget).length <= skip) await sleep(5);
-  // With a fault, long enough for the answer, or as much of it as there is, to arrive.
-  await sleep(moment.fault ? 50 : random() * 40);
+async function stop(cell: Cell): Promise<Stopped> {
+  const { target, moment, signal, after } = cell;
+  const { task, version, service, method, path, skip } = target;
+  const { fault } = moment;
+  const arm = (world: World) => fault && world[service].fault({ method, path, skip, fault });
+  const world = await openWorld({ task, version, arm });
+  const before = snapshot(world);
+  const { child, result: ended } = startMeasured(stepFor(world, { task, timeout: 60 }));
+  while (child.exitCode === null && countOf(target, world) <= skip) await sleep(5);
+  await sleep(after);
   const signalledAt = performance.now();
-  child.kill(signal);
-  const step = await result;
+  const begun = world.simulator.requests.length;
+  const isRunning = child.kill(signal);
+  const result = await ended;
   const took = performance.now() - signalledAt;
-  const changed = [...secretsOf(simulator)].some(([id, secret]) => before.get(id) !== secret);
-  await simulator.close();
-  const mode = inputs['mode'] ?? '';
-  return { cell: { situation, signal, moment }, took, ...verdict({ step, mode, took, changed, moment }) };
+  const ending = { task, world, before, result };
+  const problems = [
+    ...harmOf(ending, { isLate: false }),
+    ...problemsOf('hang', unless(!result.hung && took < limitOf(cell), `it took ${Math.round(took)} ms`)),
+    ...problemsOf('loss', lost(cell, ending)),
+    ...problemsOf('other', [...wrongEnd(cell, ending, isRunning), ...begunAnew(cell, world, begun)]),
+  ];
+  await closeWorld(world);
+  return { cell, took, problems };
 }
 
-interface End {
-  step: MeasuredResult;
-  mode: string;
-  took: number;
-  moment: Moment;
-  /** Whether a secret was issued in the run. */
-  changed: boolean;
+const issues = ({ kind }: Target) => kind === 'create' || kind === 'reset';
+/** Whether the old secret is dead, so that the new one is still stored. */
+const mustStore = ({ task }: Target) => task.place !== undefined && task.resets !== undefined;
+
+function limitOf({ target, moment }: Cell): number {
+  const waits = issues(target) || (target.service === 'github' && mustStore(target));
+  return waits || !moment.fault ? longest : atOnce;
 }
 
-function verdict({ step, mode, took, changed, moment }: End): { hung: boolean; lost: boolean; wrong: string[] } {
-  const hung = step.hung || took > 1000;
-  const wrong = hung ? [`it took ${Math.round(took)} ms`] : [];
-  const ended = !moment.fault && step.exitCode === 0;
-  if (step.exitCode === 0 && !ended) wrong.push('exit code 0');
-  if (step.errors.length !== (ended ? 0 : 1)) wrong.push(`${step.errors.length} errors`);
-  const missing = (promised[mode] ?? []).filter((name) => !(name in step.outputs));
-  const written = Object.keys(step.outputs).length;
-  if ((written > 0 || ended) && missing.length > 0) wrong.push(`half of the outputs: no ${missing.join(', ')}`);
-  const published = 'client-secret' in step.outputs || 'temporary-password' in step.outputs;
-  const lost = changed && !published && !saysWhatToDo(step);
-  if (lost) wrong.push(`a secret was issued, and the error does not say so: ${step.errors.join()}`);
-  if (step.stderr !== '') wrong.push(`on standard error: ${step.stderr.slice(0, 200)}`);
-  return { hung, lost, wrong };
+function lost({ target, moment }: Cell, ending: Ending): string[] {
+  const { errors } = ending.result;
+  const secrets = lostSecrets(ending);
+  const excused = !moment.answers && saysWhatToDo(ending.result);
+  const isDead = mustStore(target) && target.kind === 'reset' && moment.answers && !storedWorks(ending);
+  return [
+    ...(excused ? [] : secrets.map((text) => `${text}: ${errors.join()}`)),
+    ...unless(!isDead, `the stored secret is dead, and the new one is not stored: ${errors.join()}`),
+  ];
 }
 
-function cells(short: boolean): Cell[] {
-  const all = situations.flatMap((situation) =>
-    moments.flatMap((moment) => signals.map((signal) => ({ situation, moment, signal }))),
+function wrongEnd({ signal, moment, target }: Cell, { world, result }: Ending, isRunning: boolean): string[] {
+  const { exitCode, errors } = result;
+  // It had ended before, or was just ending.
+  const isOver = !moment.fault && (exitCode === 0 || (exitCode === 1 && target.task.ends === 'error'));
+  if (isOver || !isRunning) return [];
+  return [
+    ...unless(exitCode === exitCodes[signal], `exit code ${exitCode}: ${errors.join()}`),
+    ...misreported({ world, result }),
+  ];
+}
+
+/** No request to Run:ai may be begun after the signal. One that is on its way at that moment cannot be told from it. */
+function begunAnew({ moment }: Cell, { simulator }: World, begun: number): string[] {
+  const more = simulator.requests.slice(begun).map(({ method, path }) => `${method} ${path}`);
+  return unless(!moment.fault || more.length === 0, `requests that were begun afterwards: ${more.join(', ')}`);
+}
+
+function allCells(targets: readonly Target[], random: () => number): Cell[] {
+  const signals = Object.keys(exitCodes) as Signal[];
+  return targets.flatMap((target, index) =>
+    moments
+      // The answer to a delete or a write has no body.
+      .filter(({ name }) => !(name.startsWith('reading') && /delete|rehearse|store/.test(target.kind)))
+      .flatMap((moment, turn) => {
+        // With several requests at once, the others have to get as far as they can.
+        const after = !moment.fault ? random() * 60 : target.task.name.endsWith('three') ? 300 : 50;
+        const some = moment.fault ? [signals[(index + turn) % 2] as Signal] : signals;
+        return some.map((signal) => ({ target, moment, signal, after }));
+      }),
   );
-  // The answer to a delete has no body.
-  const possible = all.filter(({ situation, moment }) => situation.kind !== 'delete' || !/reading/.test(moment.name));
-  return short ? possible.filter((_, index) => index % 7 === 0) : possible;
 }
 
-/** Signals in the middle of every request of every mode. */
-export async function run({ short }: PartOptions): Promise<PartResult> {
-  const stopped = await pool(cells(short), { atOnce: 4, work: stop });
-  const rows = moments.flatMap((moment) =>
-    signals.map((signal) => {
-      const some = stopped.filter(({ cell }) => cell.moment === moment && cell.signal === signal);
-      const bad = some.filter(({ wrong }) => wrong.length > 0).length;
-      const slowest = Math.max(0, ...some.map(({ took }) => Math.round(took)));
-      return [moment.name, signal, String(some.length), String(bad), `${slowest} ms`];
-    }),
-  );
-  const nameOf = ({ situation, moment, signal }: Cell) => `${situation.name}, ${moment.name}, ${signal}`;
+const nameOf = ({ target: { task, version, name, skip }, moment, signal }: Cell) =>
+  `${task.name} (${version}), ${name}${skip > 0 ? ` #${skip + 1}` : ''}, ${moment.name}, ${signal}`;
+
+/** A signal at each moment of each request of each task. */
+export async function run({ short, seed, wanted }: PartOptions): Promise<PartResult> {
+  const random = randomFrom(seed);
+  const { targets } = await lookAt(tasks, { short: true });
+  const all = allCells(targets, random).filter((cell) => wanted(nameOf(cell)));
+  const keysOf = ({ target, moment }: Cell) => [target.task.name, `${target.service} ${target.kind}`, moment.name];
+  const cells = short ? sample(all, { most: 0, keysOf, random }) : all;
+  const stopped = await pool(cells, { atOnce: 8, work: stop });
+  const rows = moments.map(({ name }) => {
+    const some = stopped.filter(({ cell }) => cell.moment.name === name);
+    const bad = some.filter(({ problems }) => problems.length > 0).length;
+    const slowest = Math.max(0, ...some.map(({ took }) => Math.round(took)));
+    return [name, String(some.length), String(bad), `${slowest} ms`];
+  });
   return {
-    ...emptyResult('Limits: a signal in the middle of every request'),
+    title: 'Cancelled: a signal at each moment of every request',
     cells: stopped.length,
-    hangs: stopped.filter(({ hung }) => hung).length,
-    losses: stopped.filter(({ lost }) => lost).length,
-    failures: stopped.flatMap(({ cell, wrong }) => wrong.map((text) => `${nameOf(cell)}: ${text}`)),
-    lines: table([['the run is', 'signal', 'runs', 'wrong', 'slowest end'], ...rows]),
+    problems: stopped.flatMap(({ cell, problems }) => located(nameOf(cell), problems)),
+    lines: table([['the run is', 'runs', 'wrong', 'slowest end'], ...rows]),
   };
 }

@@ -137,7 +137,7 @@ const github: Trouble[] = [
   },
 ];
 
-const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page/;
+const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page|documented answer/;
 /** The documented answer to a write or a delete is a status, so any body will do. */
 const readsBody = ({ kind }: Target) => !/delete|rehearse|store/.test(kind);
 const bodies: Trouble[] = [

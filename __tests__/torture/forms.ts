@@ -1,14 +1,10 @@
-import { randomFrom } from './report.ts';
+import { pick, randomFrom } from './report.ts';
 
 type Random = () => number;
 
 const letters = 'abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789';
 const greek = 'αβγδεζηθικλμνξοπρστυφχψω';
 const emoji = ['🔑', '🦊', '🧨', '👩‍🚀', '🇺🇳', 'é', 'ß', '漢', '字', '\u0301'];
-
-export function pick<T>(random: Random, items: readonly T[] | string): T {
-  return items[Math.floor(random() * items.length)] as T;
-}
 
 /** So many random characters of an alphabet. */
 export function text(random: Random, length: number, alphabet: readonly string[] | string = letters): string {

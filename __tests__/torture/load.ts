@@ -1,5 +1,14 @@
-import { type Simulator, startSimulator } from '../__tests__/simulator/simulator.ts';
-import { emptyResult, megabytes, type PartOptions, type PartResult, seconds, spread } from './report.ts';
+import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import {
+  megabytes,
+  type PartOptions,
+  type PartResult,
+  type Problem,
+  problemsOf,
+  seconds,
+  spread,
+  unless,
+} from './report.ts';
 import { type MeasuredResult, runMeasured } from './step.ts';
 
 const perSecond = 10;
@@ -32,59 +41,70 @@ function figures(results: readonly MeasuredResult[], simulator: Simulator): stri
   ];
 }
 
-function endsOf(results: readonly MeasuredResult[]): Pick<PartResult, 'hangs' | 'failures'> {
-  const hangs = results.filter(({ hung, duration }) => hung || duration > (timeout + 2) * 1000).length;
+function endsOf(results: readonly MeasuredResult[]): Problem[] {
+  const late = results.filter(({ hung, duration }) => hung || duration > (timeout + 2) * 1000);
   const failed = results.filter(({ exitCode }) => exitCode !== 0);
-  const failures = failed.map(({ exitCode, errors }) => `exit code ${exitCode}: ${errors.join(' | ')}`);
-  return { hangs, failures: hangs === 0 ? failures : [...failures, `${hangs} runs hung`] };
+  const texts = failed.map(({ exitCode, errors }) => `exit code ${exitCode}: ${errors.join(' | ')}`);
+  return [
+    ...problemsOf(
+      'hang',
+      late.map(({ duration }) => `a run took ${seconds(duration)}`),
+    ),
+    ...problemsOf('other', texts),
+  ];
 }
 
+type Part = Omit<PartResult, 'title'>;
+
 /** Many runs, and a control plane that wants fewer requests: each run gets its own application in the end. */
-async function rateLimited(count: number): Promise<PartResult> {
+async function rateLimited(count: number): Promise<Part> {
   const simulator = await startSimulator({ rateLimit: perSecond });
   const inputs = (index: number) => ({ mode: 'create-app', 'app-name': `app-${index}` });
   const results = await allAtOnce({ count, simulator, inputs });
-  const { hangs, failures } = endsOf(results);
   const works = ({ outputs }: MeasuredResult) =>
     simulator.isValidSecret(outputs['client-id'] ?? '', outputs['client-secret'] ?? '');
-  const losses = results.filter((result) => result.exitCode === 0 && !works(result)).length;
-  if (losses > 0) failures.push(`${losses} published secrets do not work`);
-  if (simulator.applications.length !== count) failures.push(`${simulator.applications.length} applications were made`);
-  const title = `${count} runs at once, at most ${perSecond} requests a second: ${count - failures.length} succeeded`;
+  const untrue = results.filter((result) => result.exitCode === 0 && !works(result)).length;
+  const made = simulator.applications.length;
+  const problems = [
+    ...endsOf(results),
+    ...problemsOf('green and wrong', unless(untrue === 0, `${untrue} published secrets do not work`)),
+    ...problemsOf('loss', unless(made === count, `${made} applications were made`)),
+  ];
   await simulator.close();
-  const lines = [title, ...figures(results, simulator)];
-  return { ...emptyResult(title), cells: count, hangs, losses, failures, lines };
+  const title = `${count} runs at once, at most ${perSecond} requests a second`;
+  return { cells: count, problems, lines: [title, ...figures(results, simulator)] };
 }
 
 /** Many runs that create the same application, and are content when it is there. */
-async function sameApplication(count: number): Promise<PartResult> {
+async function sameApplication(count: number): Promise<Part> {
   const simulator = await startSimulator();
   const inputs = () => ({ mode: 'create-app', 'app-name': 'shared-app', 'if-exists': 'skip' });
   const results = await allAtOnce({ count, simulator, inputs });
-  const { hangs, failures } = endsOf(results);
   const made = results.filter(({ outputs }) => outputs['created'] === 'true');
   const skipped = results.filter(({ outputs }) => outputs['created'] === 'false' && !('client-secret' in outputs));
-  if (made.length !== 1) failures.push(`${made.length} runs say that they made the application`);
-  if (skipped.length !== count - 1) failures.push(`${skipped.length} runs instead of ${count - 1} left it alone`);
-  if (simulator.applications.length !== 1) failures.push(`${simulator.applications.length} applications were made`);
   const works = simulator.isValidSecret('shared-app', made[0]?.outputs['client-secret'] ?? '');
-  if (!works) failures.push('the secret of the one that made it does not work');
-  const title = `${count} runs at once, one application, if-exists: skip: ${made.length} created, ${skipped.length} skipped`;
+  const there = simulator.applications.length;
+  const problems = [
+    ...endsOf(results),
+    ...problemsOf('green and wrong', [
+      ...unless(made.length === 1, `${made.length} runs say that they made the application`),
+      ...unless(skipped.length === count - 1, `${skipped.length} runs instead of ${count - 1} left it alone`),
+      ...unless(works, 'the secret of the one that made it does not work'),
+    ]),
+    ...problemsOf('loss', unless(there === 1, `${there} applications were made`)),
+  ];
   await simulator.close();
-  const lines = [title, ...figures(results, simulator)];
-  return { ...emptyResult(title), cells: count, hangs, losses: works ? 0 : 1, failures, lines };
+  const title = `${count} runs at once, one application, if-exists: skip: ${made.length} created, ${skipped.length} skipped`;
+  return { cells: count, problems, lines: [title, ...figures(results, simulator)] };
 }
 
 /** Many runs at once. */
 export async function run({ short }: PartOptions): Promise<PartResult> {
-  const results = [await rateLimited(short ? 20 : 100), await sameApplication(short ? 10 : 50)];
-  const sum = (field: 'cells' | 'hangs' | 'losses') => results.reduce((all, one) => all + one[field], 0);
+  const results = [await rateLimited(short ? 12 : 100), await sameApplication(short ? 8 : 50)];
   return {
-    ...emptyResult('Load: many runs at once'),
-    cells: sum('cells'),
-    hangs: sum('hangs'),
-    losses: sum('losses'),
-    failures: results.flatMap(({ failures }) => failures),
+    title: 'Load: many runs at once',
+    cells: results.reduce((all, { cells }) => all + cells, 0),
+    problems: results.flatMap(({ problems }) => problems),
     lines: results.flatMap(({ lines }) => lines),
   };
 }

@@ -29,7 +29,8 @@ function allCells(targets: readonly Target[], random: () => number): Cell[] {
   return targets.flatMap((target) => {
     const { service, name, task, kind } = target;
     const isFirst = news(`${service} ${name}`);
-    const matters = isFirst || (/create|reset|delete|store/.test(kind) && news(`${task.name} ${name} ${target.skip}`));
+    const loses = /create|reset|delete|store/.test(kind) || task.deletes !== undefined;
+    const matters = isFirst || (loses && news(`${task.name} ${name} ${target.skip}`));
     const details = isFirst && (inDetail.has(name) || githubInDetail.test(name));
     return troubles
       .filter(({ on }) => on?.(target) ?? true)

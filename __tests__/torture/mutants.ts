@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from '../__tests__/support/runner.ts';
-import { emptyResult, type PartOptions, type PartResult } from './report.ts';
+import { root } from '../support/runner.ts';
+import { type PartOptions, type PartResult, problemsOf, unless } from './report.ts';
 
 /** The share of mutants that the tests must notice. */
 const WANTED = 0.9;
@@ -19,18 +19,20 @@ interface Report {
   files: Record<string, { mutants: Mutant[] }>;
 }
 
+const title = 'Mutants';
+
 export async function run({ short }: PartOptions): Promise<PartResult> {
-  const result = emptyResult('Mutants');
-  // It takes a quarter of an hour.
-  if (short) return { ...result, lines: ['not run: see npm run torture -- --only mutants'] };
+  const nothing = { title, cells: 0, problems: [], lines: [] };
+  // It takes ten minutes.
+  if (short) return { ...nothing, lines: ['not run: see npm run torture -- --only mutants'] };
   const stryker = join(root, 'node_modules/@stryker-mutator/core/bin/stryker.js');
-  const { status } = spawnSync(process.execPath, [stryker, 'run', 'torture/stryker.json'], { cwd: root });
-  if (status !== 0) return { ...result, failures: [`the run of the mutants ended with ${status}`] };
-  const report: Report = JSON.parse(readFileSync(join(root, 'build/mutants.json'), 'utf8'));
-  return judge(report, result);
+  const { status } = spawnSync(process.execPath, [stryker, 'run', '__tests__/torture/stryker.json'], { cwd: root });
+  if (status !== 0)
+    return { ...nothing, problems: problemsOf('other', [`the run of the mutants ended with ${status}`]) };
+  return judge(JSON.parse(readFileSync(join(root, 'build/mutants.json'), 'utf8')));
 }
 
-function judge({ files }: Report, result: PartResult): PartResult {
+function judge({ files }: Report): PartResult {
   const mutants = Object.entries(files).flatMap(([file, { mutants }]) =>
     mutants.map((mutant) => ({ file, ...mutant })),
   );
@@ -46,6 +48,15 @@ function judge({ files }: Report, result: PartResult): PartResult {
       `alive: ${file}:${location.start.line} ${mutatorName}: ${replacement.replace(/\s+/g, ' ').slice(0, 90)}`,
     );
   }
-  const failures = killed < counted.length * WANTED ? [`only ${killed} of ${counted.length} mutants were noticed`] : [];
-  return { ...result, lines, failures, mutants: { killed, total: counted.length } };
+  const problems = unless(
+    killed >= counted.length * WANTED,
+    `only ${killed} of ${counted.length} mutants were noticed`,
+  );
+  return {
+    title,
+    cells: 0,
+    problems: problemsOf('other', problems),
+    lines,
+    mutants: { killed, total: counted.length },
+  };
 }

@@ -6,11 +6,11 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Simulator, startSimulator } from '../__tests__/simulator/simulator.ts';
-import { startProxy } from '../__tests__/support/proxy.ts';
-import { runStep, type StepResult } from '../__tests__/support/runner.ts';
-import { Haystack } from './forms.ts';
-import { emptyResult, type PartOptions, type PartResult, pool, table } from './report.ts';
+import { type Simulator, startSimulator } from '../simulator/simulator.ts';
+import { Haystack } from '../support/haystack.ts';
+import { startProxy } from '../support/proxy.ts';
+import { runStep, type StepResult } from '../support/runner.ts';
+import { type PartOptions, type PartResult, type Problem, pool, problem, table } from './report.ts';
 
 /** A name that only a proxy of npm's knows, and one that every program on this machine knows. */
 const hiddenName = 'runai.test';
@@ -319,10 +319,18 @@ async function verdictsOf(cells: readonly Cell[]): Promise<{ cell: Cell; problem
   return pool(cells, { atOnce: 3, work: async (cell) => ({ cell, problems: await cell.work() }) });
 }
 
+function kindOf(text: string): Problem['kind'] {
+  if (text.includes('LEAK')) return 'leak';
+  if (text.includes('killed')) return 'hang';
+  return text.includes('does not work') ? 'green and wrong' : 'other';
+}
+
 /** Runs the action against a certificate authority and proxies that other people have written. */
 export async function run(_: PartOptions): Promise<PartResult> {
-  const result = emptyResult('Real parts');
-  if (!isInstalled('openssl')) return { ...result, lines: ['not run: openssl is not installed'] };
+  const title = 'Real parts';
+  if (!isInstalled('openssl')) {
+    return { title, cells: 0, problems: [], lines: ['not run: openssl is not installed'] };
+  }
   const authority = new Authority();
   try {
     const reach = { tls: authority.issue('behind'), ca: authority.root.cert };
@@ -330,14 +338,12 @@ export async function run(_: PartOptions): Promise<PartResult> {
     const proxies = missing ? [npmProxy] : [npmProxy, tinyproxy];
     const cells = [...certificateCells(authority), ...proxies.flatMap((proxy) => proxyCells(proxy, reach))];
     const verdicts = await verdictsOf(cells);
-    const failures = verdicts.flatMap(({ cell, problems }) => problems.map((problem) => `${cell.name}: ${problem}`));
+    const texts = verdicts.flatMap(({ cell, problems }) => problems.map((text) => `${cell.name}: ${text}`));
     const rows = verdicts.map(({ cell, problems }) => [cell.name, problems.length > 0 ? 'WRONG' : 'as it should be']);
     return {
-      ...result,
+      title,
       cells: cells.length,
-      leaks: failures.filter((failure) => failure.includes('LEAK')).length,
-      hangs: failures.filter((failure) => failure.includes('killed')).length,
-      failures,
+      problems: texts.map((text) => problem(kindOf(text), text)),
       lines: [...table([['part', 'verdict'], ...rows]), ...(missing ? [`tinyproxy: not run (${missing})`] : [])],
     };
   } finally {

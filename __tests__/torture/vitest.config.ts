@@ -2,8 +2,5 @@ import { defineConfig } from 'vitest/config';
 
 // The tests that run in this process: mutants are switched on there, not in the bundle.
 export default defineConfig({
-  test: {
-    include: ['__tests__/unit/**/*.test.ts', '__tests__/client.test.ts', '__tests__/hostile.test.ts'],
-    testTimeout: 60_000,
-  },
+  test: { include: ['__tests__/{unit,client}/**/*.test.ts'], testTimeout: 60_000 },
 });

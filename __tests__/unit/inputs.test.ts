@@ -565,10 +565,32 @@ describe('wrong inputs', () => {
     expect(text).toMatchSnapshot();
   });
 
+  const garbled = pem.replace(/\n[A-Za-z0-9+/]{8}/, '\nAAAAAAAA');
+  const key = '-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n';
+  it.each([
+    ['a broken certificate', garbled, 'certificate number 1 cannot be read'],
+    ['a broken certificate after a good one', pem + garbled, 'certificate number 2 cannot be read'],
+    ['a certificate that is cut off', pem.slice(0, 300), 'holds no certificate'],
+    ['only a private key', key, 'holds no certificate'],
+    ['nothing', '\n', 'holds no certificate'],
+  ])('ca-certificate with %s, as text or in a file, is refused without being quoted', (_what, ca, expected) => {
+    const given = { ...token, ...app };
+    const inFile = problemsOf({ ...given, 'ca-certificate': 'ca.pem' }, { files: { 'ca.pem': ca } });
+    expect(inFile).toContain(`ca-certificate`);
+    expect(inFile).toContain(expected);
+    if (ca.trim() !== '') expect(problemsOf({ ...given, 'ca-certificate': ca })).toContain(expected);
+    expect(inFile).not.toContain('MIGHAgEAMBMGByqGSM49');
+  });
+
   it.each([
     ['a request token without an address', { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't' }],
     ['an address without a request token', { ACTIONS_ID_TOKEN_REQUEST_URL: 'https://x.example' }],
     ['an address that is none', { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't', ACTIONS_ID_TOKEN_REQUEST_URL: 'x' }],
+    [
+      'an address of another scheme',
+      { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't', ACTIONS_ID_TOKEN_REQUEST_URL: 'ftp://127.0.0.1/token' },
+    ],
+    ['the address of a file', { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't', ACTIONS_ID_TOKEN_REQUEST_URL: 'file:///token' }],
     [
       'an address without TLS',
       { ACTIONS_ID_TOKEN_REQUEST_TOKEN: 't', ACTIONS_ID_TOKEN_REQUEST_URL: 'http://x.example' },
@@ -611,6 +633,14 @@ describe('wrong inputs', () => {
     expect(text.match(/\n- access-rules/g)).toHaveLength(Math.min(count, 20));
     expect(text.endsWith(count > 20 ? '\n- and 1 more.' : '.')).toBe(true);
     expect(text.includes('more')).toBe(count > 20);
+  });
+
+  it('end in a short error however long they are', () => {
+    const rules = Array.from({ length: 3_000 }, (_, at) => `nonsense ${at} ${'x'.repeat(1_000)}`).join('\n');
+    const url = `https://acme.run.ai/${'/'.repeat(60_000)}a`;
+    const text = problemsOf({ ...createApp, url, 'access-rules': rules, 'app-name': 'A'.repeat(100_000) });
+    expect(text.length).toBeLessThan(6_000);
+    expect(text).toContain('and 2982 more');
   });
 
   it('at the limits are right', () => {

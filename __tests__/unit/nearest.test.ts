@@ -14,8 +14,15 @@ it('nothing is said where there are no names', () => {
   expect(nearest('x', [], plain)).toBe('');
 });
 
+it('a name that is there twice is shown and counted once', () => {
+  expect(nearest('x', ['a', 'b', 'a'], plain)).toBe(' The nearest of the 2 names there: a, b.');
+  expect(nearest('x', ['a', 'a'], plain)).toBe(' The only name there: a.');
+});
+
 it('names are cleaned, since a server may put anything into them', () => {
-  expect(nearest('x', ['::error::x'], (text) => `<${text}>`)).toBe(' The nearest of the 1 names there: <::error::x>.');
+  const marked = (text: string) => `<${text}>`;
+  expect(nearest('x', ['::error::x'], marked)).toBe(' The only name there: <::error::x>.');
+  expect(nearest('x', ['y', 'zz'], marked)).toBe(' The nearest of the 2 names there: <y>, <zz>.');
 });
 
 it('long names and many of them are no more work than short ones and a few', () => {

@@ -106,6 +106,21 @@ describe("a server's text that repeats a secret is left out whole", () => {
   });
 });
 
+describe('the search is bounded', () => {
+  it('in how much of a secret is looked for', () => {
+    const size = (secret: string) => needleOf(secret).reduce((sum, form) => sum + form.length, 0);
+    expect(size('x'.repeat(600_000))).toBe(size('x'.repeat(16_384)));
+    expect(size('x'.repeat(600_000))).toBeLessThan(16_384 * 15);
+    expect(clean('x'.repeat(8), ['x'.repeat(600_000)])).toBe(leftOut);
+  });
+
+  it('in how often a text is decoded', () => {
+    let text = 'kZ7pQ2xW9mB4';
+    for (let time = 0; time < 40; time++) text = text.replaceAll('%', '%25').replace('k', '%6b');
+    expect(() => clean(text, ['kZ7pQ2xW9mB4'])).not.toThrow();
+  });
+});
+
 describe("a server's text is kept", () => {
   it('when it holds no secret', () => {
     const text = 'Resource with this name already exists';

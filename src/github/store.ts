@@ -15,7 +15,7 @@ export interface StoreTools {
   clean: (text: string) => string;
 }
 
-interface GithubCall<T> extends Pick<Call<T>, 'method' | 'read' | 'whenCancelled'> {
+interface GithubCall<T> extends Pick<Call<T>, 'method' | 'read' | 'statuses' | 'whenCancelled'> {
   /** Below the base URL of the API. */
   path: string;
   json?: unknown;
@@ -107,7 +107,7 @@ export class Store {
 
   #put({ path, value, key, visibility, ...when }: Write): Promise<Answer<unknown>> {
     const json = { encrypted_value: seal(value, key.bytes), key_id: key.id, ...visibility };
-    return this.#send({ method: 'PUT', path, json, ...when });
+    return this.#send({ method: 'PUT', path, json, statuses: [201, 204], ...when });
   }
 
   async #readKey({ whenCancelled }: When): Promise<Key> {

@@ -18,6 +18,8 @@ export interface Call<T> extends Request {
   body?: string | undefined;
   /** Checks the JSON of a 2xx answer and takes out what is needed. Throws where a promised field is missing. */
   read?: (json: unknown) => T;
+  /** The statuses of a success without a body to check; another 2xx status is not an answer of this service. */
+  statuses?: readonly number[];
   /** A web page instead of an answer means that there is no such endpoint, and is handed back; else, the answer was lost. */
   probe?: boolean;
   /** What to say when the request fails after the server may have carried it out anyway: a whole sentence. */
@@ -71,6 +73,7 @@ export async function interpret<T>(
   const isPage = !('json' in parsed) && (/html/i.test(headers['content-type'] ?? '') || /^\s*</.test(text ?? ''));
   if (status < 200 || status > 299) return { status, body: errorBody(parsed, isPage) };
   if (isPage) return call.probe ? { status, body: { kind: 'page' } } : { unreadable: 'a web page', status };
+  if (call.statuses && !call.statuses.includes(status)) return { unreadable: notDocumented, status };
   if (!call.read) return { status, body: { kind: 'empty' } };
   if (!('json' in parsed)) return { unreadable: parsed.why, status };
   try {
@@ -80,6 +83,8 @@ export async function interpret<T>(
     throw error;
   }
 }
+
+const notDocumented = 'something other than the documented answer';
 
 function errorBody<T>(parsed: Parsed, isPage: boolean): Body<T> {
   if ('json' in parsed) return { kind: 'json', json: parsed.json };

@@ -203,7 +203,8 @@ export class Transport {
     if (attempts === 1) {
       log.info(`${problem.operation} ${problem.message}; trying again until ${isoTime(this.#deadline)}`);
     }
-    await clock.sleep(pause, cancellation.signalFor(call.whenCancelled));
+    // Where nothing is on its way, a cancelled run has nothing to wait for.
+    await clock.sleep(pause, cancellation.signalFor(call.whenCancelled === 'begin' ? 'begin' : undefined));
   }
 }
 

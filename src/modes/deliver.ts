@@ -35,9 +35,11 @@ export async function deliver(context: Context, issued: IssuedApplication, deliv
     delivered.rulesMade = await giveAccess(context, issued, permissions);
   });
   if (store && issued.clientSecret !== undefined) {
+    const stores = () => keep(context, { issued, delivery, delivered });
+    // Jobs cannot sign in until it is stored; and a secret that is tried and then not stored would look like one in use.
+    if (oldIsDead) problem = first(problem, await failureOf(stores));
     problem ??= await failureOf(() => verify(context, issued));
-    if (!problem || oldIsDead)
-      problem = first(problem, await failureOf(() => keep(context, { issued, delivery, delivered })));
+    if (!oldIsDead) problem ??= await failureOf(stores);
     problem = withFate(first(problem, unpublished), { delivery, delivered, isPublished: unpublished === undefined });
   }
   if (problem) throw problem;
@@ -77,7 +79,7 @@ async function keep(
   const { store, oldIsDead } = delivery;
   if (!store || clientId === undefined) return;
   // Nothing else can be done with a secret whose predecessor is dead, even when the run is cancelled.
-  await store.write(`${clientId}:${clientSecret}`, oldIsDead ? { whenCancelled: 'begin' } : {});
+  await store.write(`${clientId}:${clientSecret}`, { whenCancelled: oldIsDead ? 'begin' : 'finish' });
   delivered.stored = true;
   log.info(`Stored the credentials as ${store.description}`);
   publish({ values: { stored: true } });

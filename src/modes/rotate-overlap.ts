@@ -4,7 +4,13 @@ import type { Span } from '../http/clock.ts';
 import { isoTime, spanOf } from '../http/clock.ts';
 import type { InputsFor, Overlap } from '../inputs.ts';
 import { lookUpRules, type Permission, rulesOf, subjectTypeOf } from '../runai/access-rules.ts';
-import { createApplication, deleteApplication, listApplications } from '../runai/applications.ts';
+import {
+  createApplication,
+  deleteApplication,
+  type IssuedApplication,
+  listApplications,
+} from '../runai/applications.ts';
+import type { Client } from '../runai/client.ts';
 import {
   type Assessment,
   assess,
@@ -37,7 +43,7 @@ export async function rotateOverlap(inputs: OverlapInputs, context: Context): Pr
   await authorize(context, inputs.credentials);
   const assessment = await look(context, { inputs, family, store, updatedAt: secret?.updatedAt });
   const next = assessment.isDue
-    ? await rotate(context, { overlap, family, store, inUse: assessment.inUse })
+    ? await rotate(context, { overlap, family, store, example: assessment.example })
     : undefined;
   if (!next) leaveAlone(context, assessment);
   await retire(context, { assessment, next });
@@ -83,15 +89,13 @@ async function look(
 /** Makes the next member, and stores its credentials. Returns its name. */
 async function rotate(
   context: Context,
-  { overlap, family, store, inUse }: { overlap: Overlap; family: Family; store: Store; inUse: Member | undefined },
+  { overlap, family, store, example }: { overlap: Overlap; family: Family; store: Store; example: Member | undefined },
 ): Promise<string> {
   const { client, log } = context;
   const rehearsed = await store.rehearse();
-  const permissions = await permissionsFor(context, overlap, inUse);
-  const name = memberName(family, client.now());
-  const issued = await createApplication(client, { name, ifExists: 'fail' }).catch((error) => {
-    throw error instanceof RunaiError && error.code === 'conflict' ? error.with({ hint: sameSecond }) : error;
-  });
+  const permissions = await permissionsFor(context, overlap, example);
+  const issued = await createNext(client, family);
+  const { name } = issued;
   log.info(`Created the application ${name} on ${client.baseUrl}`);
   if (permissions.length === 0) {
     log.notice(`The application ${name} has no permissions: give it some with access-rules, or in the control plane.`);
@@ -100,17 +104,35 @@ async function rotate(
   return name;
 }
 
-const sameSecond = 'Another run made an application in the same second, which its name tells: run this again.';
+/** How many seconds are tried, one after the other. */
+const NAMES = 5;
 
-/** The rules that the inputs ask for, or else those of the member in use. */
+/**
+ * Creates an application with a name that is free. One that is taken is another run's, of the same second, or this one's,
+ * whose secret was lost with an answer: no secret of it is reset, since it may be stored by now.
+ */
+async function createNext(client: Client, family: Family): Promise<IssuedApplication> {
+  for (let second = 1; ; second++) {
+    const name = memberName(family, client.now() + (second - 1) * 1000);
+    try {
+      return await createApplication(client, { name, ifExists: 'refuse' });
+    } catch (error) {
+      if (!(error instanceof RunaiError) || error.code !== 'conflict') throw error;
+      if (second === NAMES)
+        throw error.with({ hint: 'Other runs make applications at the same time: run this again.' });
+    }
+  }
+}
+
+/** The rules that the inputs ask for, or else those of a member that has them. */
 async function permissionsFor(
   { client }: Context,
   { accessRules }: Overlap,
-  inUse: Member | undefined,
+  example: Member | undefined,
 ): Promise<Permission[]> {
   if (accessRules) return lookUpRules(client, accessRules);
-  if (!inUse) return [];
-  const { application } = inUse;
+  if (!example) return [];
+  const { application } = example;
   const rules = await rulesOf(client, { id: application.clientId, type: subjectTypeOf(application) });
   return rules.map(({ roleId, scopeType, scopeId }) => {
     const text = client.clean(`${roleId} @ ${scopeType}:${scopeId}`);

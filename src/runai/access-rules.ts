@@ -39,7 +39,7 @@ const PAGE = 500;
  */
 export async function lookUpRules(client: Client, wanted: WantedRule[]): Promise<Permission[]> {
   const isNamed = wanted.some(({ role }) => !isRoleId(role));
-  const roles = isNamed ? await listRoles(client) : [];
+  const roles = isNamed ? await rolesFor(client) : [];
   const permissions: Permission[] = [];
   for (const rule of wanted) {
     const text = client.clean(`${rule.role} @ ${rule.scopeType}:${rule.scopeId}`);
@@ -51,6 +51,12 @@ export async function lookUpRules(client: Client, wanted: WantedRule[]): Promise
     }
   }
   return permissions;
+}
+
+function rolesFor(client: Client): Promise<Role[]> {
+  return listRoles(client).catch((error) => {
+    throw inContext(error, 'the roles for access-rules cannot be read: ', 'Nothing was created.');
+  });
 }
 
 function isRoleId(role: string): boolean {

@@ -33,11 +33,11 @@ export type ApplicationKey = { name: string } | { id: string };
 /**
  * Creates an application, or deals with one of the same name as `ifExists` says.
  * Run:ai API: `POST /api/v1/apps` up to 2.24, `POST /api/v1/service-accounts` from 2.24 on.
- * @throws RunaiError `conflict` where it exists and `ifExists` is `fail`
+ * @throws RunaiError `conflict` where it exists and `ifExists` is `fail` or `refuse`
  */
 export function createApplication(
   client: Client,
-  { name, ifExists }: { name: string; ifExists: IfExists },
+  { name, ifExists }: { name: string; ifExists: IfExists | 'refuse' },
 ): Promise<IssuedApplication & { created: boolean }> {
   const callTo = (path: string) => ({
     method: 'POST' as const,

@@ -167,6 +167,7 @@ export class Client {
    */
   async find<T>(endpoint: Endpoint, callTo: (path: string) => ApiCall<T>): Promise<Found<T>> {
     const tries: { path: string; answer: Answer<T> }[] = [];
+    const known = this.#known.has(endpoint);
     const done = (found: Found<T>) => {
       this.#known.set(endpoint, found.path);
       const lost = tries.flatMap(({ answer }) => answer.lost);
@@ -180,7 +181,9 @@ export class Client {
         const earlier = tries.map(({ answer }) => answer);
         const answer = await afterLost(earlier, call, () => this.send(call));
         tries.push({ path, answer });
-        if (!isAbsent(answer) && answer.status !== 403) return done({ answer, path, others: [] });
+        // An endpoint that has answered before is there: then a 404 is about what was asked for.
+        const isThere = known ? !isPage(answer) : !isAbsent(answer) && answer.status !== 403;
+        if (isThere) return done({ answer, path, others: [] });
       }
       const [first, ...others] = tries.filter(({ answer }) => answer.status === 403);
       if (first) return done({ ...first, others: others.map(({ answer }) => answer) });

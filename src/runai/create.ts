@@ -12,7 +12,8 @@ export interface Issued {
 }
 
 export interface CreateSteps<Existing, Made extends Issued> {
-  ifExists: IfExists;
+  /** With `refuse`, it is an error even where this run may have made the thing. */
+  ifExists: IfExists | 'refuse';
   create(): Promise<Found<Made>>;
   /** Looks the existing thing up by its exact name. */
   find(): Promise<Existing | undefined>;
@@ -38,7 +39,7 @@ export async function createOnce<Existing extends { createdAt: number | undefine
   const refusal = client.refusal(answer, others);
   if (answer.status !== 409) throw refusal;
   const conflict = refusal.with({ code: 'conflict', hint: chooseAnother, warning: undefined });
-  if (ifExists === 'fail' && lost.length === 0) throw conflict;
+  if (ifExists === 'refuse' || (ifExists === 'fail' && lost.length === 0)) throw conflict;
   const existing = await warnOnFailure(lost, find);
   if (!existing) throw withWarning(lost, conflict.with({ hint: outOfSight }));
   const maker = lost.length === 0 ? 'somebody else' : makerOf(client, existing, lost);

@@ -47,6 +47,8 @@ export interface Standing {
 export interface Assessment {
   inUse: Member | undefined;
   isDue: boolean;
+  /** The one whose access rules the next one gets, where nothing else is asked for. */
+  example: Member | undefined;
   /** The newest first. */
   standings: Standing[];
 }
@@ -80,7 +82,16 @@ export function assess({ members, storedAt, now, overlap, rotateAfter, isCertain
     const reason = reasonToKeep({ member, inUse, storedAt, now, overlap, isCertain });
     return { member, role: 'previous', retire: reason === undefined, ...(reason !== undefined && { reason }) };
   });
-  return { inUse, isDue, standings };
+  return { inUse, isDue, example: exampleOf(newestFirst, inUse), standings };
+}
+
+/**
+ * The newest member with all its access rules. One that a run has left behind may lack them, and may look like the one in
+ * use; but none signs in before it has them all. (Where the control plane tells no `lastLogin`, it is the one in use.)
+ */
+function exampleOf(newestFirst: Member[], inUse: Member | undefined): Member | undefined {
+  const candidates = inUse ? newestFirst.slice(newestFirst.indexOf(inUse)) : newestFirst;
+  return candidates.find(({ lastLogin }) => lastLogin) ?? candidates[0];
 }
 
 function ageOf({ createdAt }: Member): number {
@@ -105,8 +116,9 @@ function reasonToKeep({
   if (!isCertain || !storedAt) return 'it is not certain which one is in use';
   if (!member.createdAt) return 'the control plane does not say when it was made';
   if (now - storedAt.latest < overlap) return 'the stored secret was written too recently';
-  const isProven = inUse.lastLogin && inUse.lastLogin.earliest > storedAt.latest;
-  if (!isProven) return 'nobody has signed in with the stored credentials yet';
+  // Before, a job may have signed in with what it read earlier, whatever is stored now.
+  const isProven = inUse.lastLogin && inUse.lastLogin.earliest > storedAt.latest + overlap;
+  if (!isProven) return 'nobody has signed in with the stored credentials since the overlap ended';
   const isResting = !member.lastLogin || now - member.lastLogin.latest >= overlap;
   return isResting ? undefined : 'it has signed in too recently';
 }

@@ -3,13 +3,16 @@ const SEARCHED = 2_000;
 
 /** A sentence with the names that are most like the one that was not found, or nothing where there are none. */
 export function nearest(wanted: string, names: string[], clean: (text: string) => string): string {
-  if (names.length === 0) return '';
-  const ranked = [...new Set(names)]
+  const all = [...new Set(names)];
+  const [only] = all;
+  if (only === undefined) return '';
+  if (all.length === 1) return ` The only name there: ${clean(only)}.`;
+  const ranked = all
     .slice(0, SEARCHED)
     .map((name) => ({ name, distance: distance(wanted.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
   const shown = ranked.slice(0, SHOWN).map(({ name }) => clean(name));
-  return ` The nearest of the ${names.length} names there: ${shown.join(', ')}.`;
+  return ` The nearest of the ${all.length} names there: ${shown.join(', ')}.`;
 }
 
 /** How many letters must be changed, added or left out to turn one name into the other (Levenshtein). */

@@ -1,0 +1,104 @@
+import type { Clock } from '../../src/http/clock.ts';
+
+interface Event {
+  at: number;
+  fire: () => unknown;
+}
+
+/** Time that passes only when nothing is left to do at the present moment, so hours cost nothing and nothing depends on chance. */
+export class Simulation {
+  /** Milliseconds since the epoch. */
+  now: number;
+  readonly #events: Event[] = [];
+
+  constructor(start: number) {
+    this.now = start;
+  }
+
+  /** Plans something. Of two events at one moment, the one that was planned first comes first. */
+  at(at: number, fire: () => unknown): void {
+    const later = this.#events.findIndex((event) => event.at > at);
+    this.#events.splice(later === -1 ? this.#events.length : later, 0, { at, fire });
+  }
+
+  /** Lets everything happen that is planned until then. */
+  async advanceTo(time: number): Promise<void> {
+    while (this.#events[0] && this.#events[0].at <= time) await this.#next();
+    this.now = Math.max(this.now, time);
+  }
+
+  /** Lets things happen until the condition holds. */
+  async until(isOver: () => boolean): Promise<void> {
+    while (!isOver()) await this.#next();
+  }
+
+  async #next(): Promise<void> {
+    const event = this.#events.shift();
+    if (!event) throw new Error('Nothing is planned any more');
+    this.now = Math.max(this.now, event.at);
+    await event.fire();
+  }
+}
+
+/** A program in simulated time. It does one thing at a time, and others get their turn only while it pauses. */
+export class Process {
+  isOver = false;
+  /** What it ended with, unless it ended well. */
+  error: unknown;
+  /** Whether it was killed. */
+  wasKilled = false;
+  readonly #simulation: Simulation;
+  #yield: () => void = () => {};
+
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation;
+  }
+
+  /** Runs until the first pause. */
+  start(program: () => Promise<void>): Promise<void> {
+    return this.#resume(() => {
+      program()
+        .catch((error: unknown) => {
+          this.error = error;
+        })
+        .finally(() => this.#end());
+    });
+  }
+
+  pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#simulation.at(this.#simulation.now + ms, () => this.#resume(resolve));
+      this.#yield();
+    });
+  }
+
+  /** Ends the process where it stands: whoever awaits this waits for ever. */
+  kill(): Promise<never> {
+    this.wasKilled = true;
+    this.#end();
+    return new Promise(() => {});
+  }
+
+  /** The clock of the machine that the process runs on. */
+  clock(skew: number): Clock {
+    return {
+      now: () => this.#simulation.now + skew,
+      sleep: (ms, signal) => (signal.aborted ? Promise.resolve() : this.pause(ms)),
+      // Every server in the simulation answers or breaks off at once.
+      after: () => () => {},
+    };
+  }
+
+  #end(): void {
+    this.isOver = true;
+    this.#yield();
+  }
+
+  /** Resolves when the process pauses or has ended. */
+  #resume(go: () => void): Promise<void> {
+    return new Promise((resolve) => {
+      this.#yield = resolve;
+      go();
+    });
+  }
+}
