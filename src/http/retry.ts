@@ -77,10 +77,13 @@ export function waitAsked(headers: IncomingHttpHeaders, ours: number): number | 
   return Number.isNaN(date) ? undefined : Math.max(0, date - serverNow(headers, ours));
 }
 
+/** No server's clock shows a time before 2001 or after 2286. */
+const [EARLIEST, LATEST] = [1e12, 1e13];
+
 /** The time on the server's clock, in milliseconds since the epoch; ours where it sent no `Date`. */
 export function serverNow(headers: IncomingHttpHeaders, ours: number): number {
   const date = Date.parse(headers.date ?? '');
-  return Number.isNaN(date) ? ours : date;
+  return date > EARLIEST && date < LATEST ? date : ours;
 }
 
 const FIRST_PAUSE = 500;
