@@ -135,9 +135,10 @@ function inputsError(problems: string[], mode: Mode | undefined): RunaiError {
 function readMode(reader: InputReader): Mode | undefined {
   const value = reader.given('mode');
   const mode = modes.find((known) => known === value);
+  if (mode) return mode;
   const what = value ? `is ${reader.quote(value)}` : 'is missing';
-  if (!mode) reader.report(`mode ${what}: it must be one of ${modes.join(', ')}`);
-  return mode;
+  reader.report(`mode ${what}: it must be one of ${modes.join(', ')}`);
+  return undefined;
 }
 
 const URL_LIMIT = 2048;

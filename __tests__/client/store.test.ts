@@ -385,9 +385,8 @@ it('names it in words', async () => {
   ]);
 });
 
-it('a list of repositories that has no end is ended', async () => {
-  await using server = await answering(({ method, path }) => {
-    if (method !== 'GET') return { status: method === 'PUT' ? 201 : 204, body: '' };
+it('a list of repositories that is shorter than it says is not believed: what is left out of the write is lost', async () => {
+  await using server = await answering(({ path }) => {
     if (path.includes('/repositories')) return { json: { total_count: 1e9, repositories: [] } };
     if (path.endsWith('public-key')) return { json: { key_id: '1', key: Buffer.alloc(32, 1).toString('base64') } };
     return { json: { name, updated_at: '2026-01-01T00:00:00Z', visibility: 'selected' } };
@@ -395,6 +394,7 @@ it('a list of repositories that has no end is ended', async () => {
   const { transport } = clientFor('https://acme.run.ai');
   const place = inOrganization.place;
   const target = { name, place, githubToken: 'ghs_x', apiUrl: server.url, identity: undefined };
-  await new Store(target, { transport, clean: (text) => text }).rehearse();
+  const rehearsed = new Store(target, { transport, clean: (text) => text }).rehearse();
+  await expect(rehearsed).rejects.toMatchObject({ code: 'unreadable' });
   expect(server.requests.filter((request) => request.includes('/repositories'))).toHaveLength(1);
 });

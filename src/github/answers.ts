@@ -30,6 +30,8 @@ export function readSecret(json: unknown): StoredSecret {
   return { updatedAt, visibility: typeof visibility === 'string' ? visibility : undefined };
 }
 
-export function readRepositoryIds(json: unknown): number[] {
-  return list(object(json)['repositories']).map((repository) => integer(object(repository), 'id'));
+export function readRepositoryIds(json: unknown): { ids: number[]; total: number } {
+  const fields = object(json);
+  const ids = list(fields['repositories']).map((repository) => integer(object(repository), 'id'));
+  return { ids, total: integer(fields, 'total_count') };
 }

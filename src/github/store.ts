@@ -139,8 +139,11 @@ export class Store {
     for (let page = 1; page <= REPOSITORY_PAGES; page++) {
       const path = `${this.#pathOf(this.#target.name)}/repositories?per_page=${PAGE}&page=${page}`;
       const found = this.#valueOf(await this.#send({ method: 'GET', path, read: readRepositoryIds }));
-      for (const id of found) ids.push(id);
-      if (found.length < PAGE) return ids;
+      for (const id of found.ids) ids.push(id);
+      if (found.ids.length === PAGE) continue;
+      // What is left out of the write is lost.
+      if (ids.length < found.total) throw missingRepositories(this.description);
+      return ids;
     }
     throw new RunaiError('unreadable', 'GitHub sent a list of repositories without an end');
   }
@@ -178,6 +181,12 @@ export class Store {
     const details = { operation: operationOf(request, clean), status, attempts, hint };
     return new RunaiError(code, `answered ${status}${said(body, clean)}`, details);
   }
+}
+
+function missingRepositories(description: string): RunaiError {
+  return new RunaiError('unreadable', `GitHub lists fewer repositories for ${description} than it counts`, {
+    hint: 'Nothing was changed: check that github-token may see all repositories that have access to the secret.',
+  });
 }
 
 function asStoreError(error: unknown): never {

@@ -9,6 +9,7 @@ import {
   deleteApplication,
   type IssuedApplication,
   listApplications,
+  unreadableRow,
 } from '../runai/applications.ts';
 import type { Client } from '../runai/client.ts';
 import {
@@ -75,6 +76,8 @@ async function look(
   const storedAt = written && (store.ourTime(written) ?? written);
   const clocksKnown = Boolean(client.ourTime(spanOf(0)) && store.ourTime(spanOf(0)));
   const isWhole = !odd.some((row) => isMember(family, { name: (row as { name?: unknown } | null)?.name }));
+  // Without any member to see, there would be nobody whose access rules the next one gets.
+  if (members.length === 0 && (!isWhole || (rows.length === 0 && odd.length > 0))) throw unreadableRow(client);
   if (!clocksKnown && members.length > 0) {
     log.warning('One of the servers does not tell its time (no Date header), so no application is deleted.');
   }

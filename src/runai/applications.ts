@@ -92,12 +92,9 @@ export async function findApplication(client: Client, key: ApplicationKey): Prom
   const isMeant = (row: { id?: unknown; name?: unknown } | null) =>
     'id' in key ? row?.id === key.id : row?.name === key.name;
   const [found, ...others] = rows.filter(isMeant);
-  const isHidden = odd.some((row) => isMeant(row as object | null)) || (rows.length === 0 && odd.length > 0);
-  if (isHidden) {
-    throw new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
-      hint: 'Check that its id and its client id are set in the control plane.',
-    });
-  }
+  // A list of which nothing can be read does not show that the application is gone.
+  const isBroken = rows.length === 0 && odd.length > 0;
+  if (isBroken || odd.some((row) => isMeant(row as object | null))) throw unreadableRow(client);
   if (found && others.length > 0) {
     const ids = [found, ...others.slice(0, 4)].map(({ id }) => client.clean(id)).join(', ');
     throw new RunaiError('conflict', `${client.baseUrl} has several applications named ${client.clean(found.name)}`, {
@@ -105,6 +102,13 @@ export async function findApplication(client: Client, key: ApplicationKey): Prom
     });
   }
   return found;
+}
+
+/** Why a list is not believed in which the application, or all of them, cannot be read. */
+export function unreadableRow(client: Client): RunaiError {
+  return new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
+    hint: 'Check that its id and its client id are set in the control plane.',
+  });
 }
 
 /** Like `findApplication`. @throws RunaiError `not-found` where there is none */

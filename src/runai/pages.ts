@@ -1,7 +1,7 @@
 import { RunaiError } from '../errors.ts';
+import type { Rows } from './answers.ts';
 
-export interface Page<T> {
-  rows: T[];
+export interface Page<T> extends Rows<T> {
   /** Where the next page begins; undefined where the server says that this is the last. */
   next: number | undefined;
 }
@@ -20,16 +20,24 @@ export async function* pages<T>(fetch: (offset: number) => Promise<Page<T>>): As
   const seen = new Set<string>();
   let offset = 0;
   for (let count = 0; count < PAGES; count++) {
-    const { rows, next } = await fetch(offset);
-    // (Nothing is told by rows that cannot be read.)
-    const beginning = JSON.stringify(rows[0]);
+    const { rows, odd, next } = await fetch(offset);
+    const beginning = rows.length + odd.length > 0 ? asText(rows[0] ?? odd[0]) : undefined;
     if (beginning !== undefined && seen.has(beginning)) return;
-    seen.add(beginning);
+    if (beginning !== undefined) seen.add(beginning);
     yield rows;
     if (next === undefined || next <= offset) return;
     offset = next;
   }
   throw endless();
+}
+
+// What cannot be read may also be nested too deep to be written down.
+function asText(row: unknown): string {
+  try {
+    return JSON.stringify(row);
+  } catch {
+    return 'nested too deep';
+  }
 }
 
 /** All the rows of all the pages that are wanted. (Array.fromAsync() came with Node 22.) */

@@ -91,6 +91,7 @@ export async function findUser(client: Client, email: string): Promise<FoundUser
     const count = value.rows.length + value.odd.length;
     return {
       rows: value.rows.map((user) => ({ ...user, endpoint: path })),
+      odd: value.odd,
       next: count > 0 ? offset + count : undefined,
     };
   });
