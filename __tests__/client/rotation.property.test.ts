@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Action, play, type Sequence, type Step } from '../support/rotation-model.ts';
+import { type Action, play, run, type Sequence, type Step } from '../support/rotation-model.ts';
 import { cleanRun, type RunOptions, type WorldOptions } from '../support/rotation-world.ts';
 
 const world: WorldOptions = {
@@ -123,5 +123,11 @@ describe('rotation without downtime', () => {
     const sequence: Sequence = { options: { ...world, ...options }, steps };
     const { violations, trace } = await play(sequence);
     expect(violations, trace.join('\n')).toEqual([]);
+  });
+
+  // Many more of them: npm run torture -- --only rotation
+  it('holds what it promises in random sequences of runs, faults, jobs and what people do', async () => {
+    const { failure } = await run({ sequences: 20, seed: 1 });
+    expect(failure?.violations, failure?.trace.join('\n')).toBeUndefined();
   });
 });

@@ -10,7 +10,8 @@ import {
   type WorldOptions,
 } from './rotation-world.ts';
 
-type Target = { member: number } | 'reported' | 'stored';
+/** A member of the family: by its number, or what a run last said is in use, or by what is stored. */
+type Target = { member: number } | 'reported' | 'stored' | 'stored before' | 'newest';
 
 export type Action =
   | { do: 'run'; runs: { after: number; options: RunOptions }[] }
@@ -21,7 +22,7 @@ export type Action =
       beside?: { after: number; options: RunOptions } | undefined;
     }
   | { do: 'job'; signsInAfter: number[] }
-  | { do: 'store'; what: 'foreign' | 'broken' | { member: number } }
+  | { do: 'store'; what: 'foreign' | 'broken' | Target }
   | { do: 'delete the secret' }
   | { do: 'delete'; target: Target }
   | { do: 'disable' | 'enable'; target: Target };
@@ -62,9 +63,18 @@ export async function play({ options, steps }: Sequence): Promise<Played> {
 }
 
 function find(world: World, target: Target) {
-  if (target === 'stored') return world.storedMember;
-  if (target === 'reported') return world.members.find(({ name }) => name === world.reported);
-  return world.member(target.member);
+  switch (target) {
+    case 'stored':
+      return world.storedMember;
+    case 'stored before':
+      return world.storedBefore;
+    case 'newest':
+      return world.members.at(-1);
+    case 'reported':
+      return world.members.find(({ name }) => name === world.reported);
+    default:
+      return world.members[target.member % Math.max(1, world.members.length)];
+  }
 }
 
 async function carryOut(world: World, action: Action): Promise<void> {
@@ -82,8 +92,9 @@ async function carryOut(world: World, action: Action): Promise<void> {
     case 'job':
       return world.startJob(action.signsInAfter);
     case 'store': {
-      const what = typeof action.what === 'string' ? action.what : world.member(action.what.member);
-      if (what) world.edit(what);
+      const { what } = action;
+      const stored = what === 'foreign' || what === 'broken' ? what : find(world, what);
+      if (stored) world.edit(stored);
       return;
     }
     case 'delete the secret':
@@ -199,52 +210,52 @@ const someRun = fc.oneof(
   { weight: 2, arbitrary: runOptions },
 );
 const apart = fc.constantFrom(0, 3, 100, 900, 2_000, 15_000);
-const target: fc.Arbitrary<Target> = fc.oneof(
-  fc.constantFrom<Target>('reported', 'stored'),
-  fc.nat({ max: 5 }).map((member) => ({ member })),
-);
+const targets = [
+  fc.constantFrom<Target>('reported', 'stored', 'stored before', 'newest'),
+  fc.nat({ max: 5 }).map((member): Target => ({ member })),
+];
+const target = fc.oneof(...targets);
 const signsInAfter = fc.array(fc.oneof(fc.constantFrom(0, 1), share(1)), { minLength: 1, maxLength: 3 });
 
-const actions: fc.Arbitrary<Action> = fc.oneof(
+const rotations: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 3, arbitrary: someRun.map((options): Action => ({ do: 'run', runs: [{ after: 0, options }] })) },
   {
-    weight: 10,
-    arbitrary: someRun.map((options): Action => ({ do: 'run', runs: [{ after: 0, options }] })),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({ one: someRun, other: someRun, after: apart }).map(
-      ({ one, other, after }): Action => ({
+    weight: 1,
+    arbitrary: fc.record({ one: someRun, other: someRun, after: apart }).map(({ one, other, after }): Action => {
+      return {
         do: 'run',
         runs: [
           { after: 0, options: one },
           { after, options: other },
         ],
-      }),
-    ),
-  },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('job' as const), signsInAfter }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constant('replace in place' as const),
-      target,
-      options: someRun,
-      beside: fc.option(fc.record({ after: apart, options: someRun }), { nil: undefined, freq: 3 }),
+      };
     }),
   },
+);
+const job: fc.Arbitrary<Action> = fc.record({ do: fc.constant('job' as const), signsInAfter });
+const leak: fc.Arbitrary<Action> = fc.record({
+  do: fc.constant('replace in place' as const),
+  target,
+  options: someRun,
+  beside: fc.option(fc.record({ after: apart, options: someRun }), { nil: undefined, freq: 3 }),
+});
+const byHand: fc.Arbitrary<Action> = fc.oneof(
   {
-    weight: 3,
+    weight: 4,
     arbitrary: fc.record({
       do: fc.constant('store' as const),
-      what: fc.oneof(
-        fc.constantFrom('foreign' as const, 'broken' as const),
-        fc.nat({ max: 5 }).map((member) => ({ member })),
-      ),
+      what: fc.oneof(fc.constantFrom<'foreign' | 'broken'>('foreign', 'broken'), ...targets),
     }),
   },
   { weight: 1, arbitrary: fc.constant<Action>({ do: 'delete the secret' }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('delete' as const), target }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('disable' as const, 'enable' as const), target }) },
+);
+const actions: fc.Arbitrary<Action> = fc.oneof(
+  { weight: 5, arbitrary: rotations },
+  { weight: 2, arbitrary: job },
+  { weight: 1, arbitrary: leak },
+  { weight: 2, arbitrary: byHand },
 );
 
 const waits = fc.oneof(
@@ -276,9 +287,31 @@ const worlds: fc.Arbitrary<WorldOptions> = fc
     return { ...rest, rotateAfterDays: days === 0 ? undefined : days };
   });
 
+const soon = fc.integer({ min: 0, max: 20_000 }).map((ms) => ({ ms, overlaps: 0, dues: 0 }));
+const whenDue = fc.integer({ min: -5_000, max: 60_000 }).map((ms) => ({ ms, overlaps: 0, dues: 1 }));
+const afterOverlap = share(0.5).map((more) => ({ ms: 0, overlaps: 1 + more, dues: 0 }));
+
+/** What people do when something is wrong, or when they think so, comes soon after a rotation, whole or broken. */
+const trouble: fc.Arbitrary<Step[]> = fc
+  .tuple(
+    fc.record({ wait: whenDue, action: rotations }),
+    fc.array(fc.record({ wait: soon, action: job }), { maxLength: 1 }),
+    fc.array(fc.record({ wait: soon, action: fc.oneof(byHand, leak, rotations) }), { minLength: 1, maxLength: 2 }),
+    fc.array(fc.record({ wait: fc.oneof(afterOverlap, whenDue), action: fc.oneof(rotations, leak) }), { maxLength: 2 }),
+  )
+  .map((parts) => parts.flat());
+
 export const sequences: fc.Arbitrary<Sequence> = fc.record({
   options: worlds,
-  steps: fc.array(fc.record({ wait: waits, action: actions }), { minLength: 1, maxLength: 12 }),
+  steps: fc
+    .array(
+      fc.oneof(
+        fc.record({ wait: waits, action: actions }).map((step) => [step]),
+        trouble,
+      ),
+      { minLength: 1, maxLength: 6 },
+    )
+    .map((parts) => parts.flat()),
 });
 
 export interface Report {
@@ -298,6 +331,7 @@ export async function run({ sequences: numRuns, seed }: { sequences: number; see
     if (violations.length > 0) report.failure = { violations, trace, sequence };
     return violations.length === 0;
   });
-  await fc.check(property, { numRuns, seed });
+  const { failed, errorInstance } = await fc.check(property, { numRuns, seed });
+  if (failed && !report.failure) throw errorInstance;
   return report;
 }

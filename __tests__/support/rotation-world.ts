@@ -82,6 +82,13 @@ interface Run {
   log: string[];
 }
 
+/** How things stood before a run. */
+interface Before {
+  writtenAt: number;
+  credentials: string[];
+  canCopyRules: boolean;
+}
+
 /** Someone who read the stored secret. */
 interface Reading {
   clientId: string;
@@ -109,11 +116,12 @@ export class World {
   readonly #used = new Map<string, number>();
   #members: Application[] = [];
   #writes = 0;
+  /** The client ids that were ever stored, in order. */
+  readonly #storedIds: string[] = [];
   /** When the secret was last written, by anybody. */
   writtenAt = 0;
   /** Work that will still be done late. */
   #late = 0;
-  #hasRules = false;
   /** What the last successful run said is in use. */
   reported: string | undefined;
 
@@ -172,6 +180,11 @@ export class World {
   /** The member of the family that the stored credentials belong to. */
   get storedMember(): Application | undefined {
     return this.members.find(({ clientId }) => clientId === this.stored?.split(':')[0]);
+  }
+
+  /** The member whose credentials were stored before those that are stored now. */
+  get storedBefore(): Application | undefined {
+    return this.members.find(({ clientId }) => clientId === this.#storedIds.at(-2));
   }
 
   note(text: string): void {
@@ -237,11 +250,6 @@ export class World {
 
   // --- People
 
-  member(index: number): Application | undefined {
-    const { members } = this;
-    return members[index % Math.max(1, members.length)];
-  }
-
   /** Writes the secret by hand. */
   edit(what: 'foreign' | 'broken' | Application): void {
     const value =
@@ -253,7 +261,7 @@ export class World {
     if (what === 'broken') this.#ruined.add(value);
     this.note(`a person stores ${typeof what === 'string' ? what : what.name}`);
     this.github.editSecret('repository', secretName, { value });
-    this.writtenAt = this.simulation.now;
+    this.#written();
   }
 
   deleteSecret(): void {
@@ -265,7 +273,7 @@ export class World {
     this.note(`a person deletes ${member.name}`);
     this.#ruined.add(member.clientId);
     this.plane.applications.splice(this.plane.applications.indexOf(member), 1);
-    this.#observe();
+    this.#members = this.members;
   }
 
   setEnabled(member: Application, enabled: boolean): void {
@@ -281,7 +289,6 @@ export class World {
     if (!storedMember) return;
     const subjectType = this.options.version === '3.0' ? 'service-account' : 'app';
     this.plane.addAccessRule({ subjectId: storedMember.clientId, subjectType, ...rule });
-    this.#hasRules = true;
   }
 
   // --- Runs
@@ -290,7 +297,11 @@ export class World {
   async rotate(runs: { after: number; options: RunOptions; inPlace?: Application | undefined }[]): Promise<void> {
     const isAlone = runs.length === 1 && this.#late === 0;
     const started = this.simulation.now;
-    const before = { writtenAt: this.writtenAt, stored: this.stored, members: this.members.slice() };
+    const before: Before = {
+      writtenAt: this.writtenAt,
+      credentials: this.#credentials,
+      canCopyRules: this.#canCopyRules,
+    };
     const all: { run: Run; options: RunOptions; inPlace: Application | undefined }[] = [];
     for (const { after, options, inPlace } of runs) {
       this.simulation.at(started + after, () => {
@@ -428,7 +439,9 @@ export class World {
     const { host: _, connection: __, ...rest } = headers;
     const url = new URL(server.url).origin + path;
     const signal = new AbortController().signal;
-    await exchange({ method, url, headers: rest, body }, { trust: trust(undefined), proxy: undefined, signal });
+    const message = { method, url, headers: rest, body };
+    // It may meet a fault as well.
+    await exchange(message, { trust: trust(undefined), proxy: undefined, signal }).catch(() => {});
     this.#late -= 1;
     this.#observe();
   }
@@ -439,15 +452,21 @@ export class World {
   #observe(): void {
     const { members } = this;
     for (const gone of this.#members.filter((member) => !members.includes(member))) {
-      if (!this.#ruined.has(gone.clientId) || this.plane.applications.includes(gone)) this.#checkDeletion(gone);
+      this.#checkDeletion(gone);
     }
     this.#members = members;
     const { writes } = this.github;
     if (writes.length > this.#writes && writes.slice(this.#writes).some(({ name }) => name === secretName)) {
-      this.writtenAt = this.simulation.now;
-      this.note(`the secret is written: ${this.stored?.split(':')[0]}`);
+      this.#written();
     }
     this.#writes = writes.length;
+  }
+
+  #written(): void {
+    const { stored = '' } = this;
+    this.writtenAt = this.simulation.now;
+    this.#storedIds.push(stored.split(':')[0] as string);
+    this.note(`the secret is written: ${this.#storedIds.at(-1)}`);
   }
 
   /** Nothing that may be in use is deleted. */
@@ -471,7 +490,7 @@ export class World {
       options: RunOptions;
       inPlace: Application | undefined;
       isAlone: boolean;
-      before: { writtenAt: number; stored: string | undefined; members: Application[] };
+      before: Before;
     },
   ): void {
     const { error, wasKilled } = process;
@@ -482,7 +501,7 @@ export class World {
     this.note(error instanceof Error ? `a run failed: ${error.message}` : `a run was green: ${log.join('; ')}`);
     if (error !== undefined && !(error instanceof RunaiError)) this.#violated(`a run failed with ${String(error)}`);
     const isClean = isAlone && options.faults.length === 0 && !options.end && options.silent.length === 0;
-    this.#checkIssued(outputs, { options, isAlone, before: before.members });
+    this.#checkIssued(outputs, { options, isAlone, before });
     if (error !== undefined) {
       if (isClean && !options.late && !this.#mayFail(error)) this.#violated(`a clean run failed: ${String(error)}`);
       return;
@@ -498,17 +517,22 @@ export class World {
     return error instanceof RunaiError && error.code === 'unverified';
   }
 
-  /** What was issued is stored or published. */
+  /** What the control plane issued, and said so, is published. Where it is stored, it was published before. */
   #checkIssued(
     outputs: Outputs,
-    { options, isAlone, before }: { options: RunOptions; isAlone: boolean; before: Application[] },
+    { options, isAlone, before }: { options: RunOptions; isAlone: boolean; before: Before },
   ): void {
-    const losesAnswers = options.faults.length > 0 || options.late !== undefined || options.end !== undefined;
-    if (losesAnswers || !isAlone) return;
-    for (const { name, clientId, secret } of this.members.filter((member) => !before.includes(member))) {
-      const isPublished = outputs['credentials'] === `${clientId}:${secret}` && outputs['client-secret'] === secret;
-      if (!isPublished) this.#violated(`the secret of ${name} was not published`);
+    const losesAnswers = options.faults.some(({ server }) => server === 'plane') || options.late?.what === 'create';
+    if (losesAnswers || options.end || !isAlone) return;
+    for (const credentials of this.#credentials.filter((one) => !before.credentials.includes(one))) {
+      const [clientId = '', secret] = credentials.split(':');
+      const isPublished = outputs['credentials'] === credentials && outputs['client-secret'] === secret;
+      if (!isPublished) this.#violated(`the secret of ${clientId} was not published`);
     }
+  }
+
+  get #credentials(): string[] {
+    return this.members.map(({ clientId, secret }) => `${clientId}:${secret}`);
   }
 
   /** What the outputs of a successful run say is how things stand. */
@@ -530,16 +554,30 @@ export class World {
   }
 
   /** After a run without a fault, a working secret is stored; the one exception is what people did, until a rotation is due. */
-  #checkHealed(outputs: Outputs, before: { writtenAt: number }): void {
+  #checkHealed(outputs: Outputs, before: Before): void {
     const { stored, storedMember } = this;
     const age = this.simulation.now - before.writtenAt;
     const mayWait = !outputs['rotated'] && age < this.dueAfter + TOLERANCE;
     if (!this.#works(stored) && !(mayWait && stored !== undefined && this.#isRuined(stored))) {
       this.#violated('after a clean run, the stored secret does not work');
     }
-    if (!outputs['rotated'] || (this.options.rules === 'copied' && !this.#hasRules)) return;
-    const hasRule = this.plane.accessRules.some(({ subjectId }) => subjectId === storedMember?.clientId);
-    if (!hasRule) this.#violated('after a clean rotation, the stored application has no access rules');
+    const { ruled } = this;
+    const isPromised = this.options.rules === 'input' || before.canCopyRules;
+    if (outputs['rotated'] && isPromised && storedMember && !ruled.has(storedMember.clientId)) {
+      this.#violated('after a clean rotation, the stored application has no access rules');
+    }
+  }
+
+  /** The client ids of those that have an access rule. */
+  get ruled(): Set<string> {
+    return new Set(this.plane.accessRules.map(({ subjectId }) => subjectId));
+  }
+
+  /** Whether any member that somebody has signed in with would do as an example for the next. */
+  get #canCopyRules(): boolean {
+    const { ruled } = this;
+    const used = this.members.filter(({ lastLogin }) => lastLogin !== null);
+    return used.length > 0 && used.every(({ clientId }) => ruled.has(clientId));
   }
 
   /** The family is as small as it should be. */

@@ -137,7 +137,7 @@ const github: Trouble[] = [
   },
 ];
 
-const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page|documented answer/;
+const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page|documented answer|fewer repositories/;
 /** The documented answer to a write or a delete is a status, so any body will do. */
 const readsBody = ({ kind }: Target) => !/delete|rehearse|store/.test(kind);
 const bodies: Trouble[] = [
@@ -195,6 +195,15 @@ function mapped(json: unknown, change: (value: unknown) => unknown): unknown {
   if (!isObject(json)) return change(json);
   return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, change(value)]));
 }
+/** A list that is shorter than it says. */
+const shortLists: Trouble[] = [
+  {
+    ...passing(/fewer repositories/, { once: 'either', on: ({ name }) => name.endsWith('/repositories') }),
+    name: 'an empty page',
+    how: { http: () => ({ kind: 'transform', change: (json) => ({ ...(json as object), repositories: [] }) }) },
+  },
+];
+
 const transforms: Trouble[] = changes.map(([name, change]) => ({
   // Rows of a list that cannot be read are passed over; an answer with a secret in it is published, and the run fails.
   ...passing(new RegExp(`${strange.source}|no usable id|fields that cannot be read|named|no application`), {
@@ -309,6 +318,7 @@ export const troubles: readonly Trouble[] = [
   ...bodies,
   ...odd,
   ...transforms,
+  ...shortLists,
   ...lies,
   ...redirects,
   ...redirectsAfterwards,

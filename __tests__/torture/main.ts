@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import { type Part, type PartResult, problemKinds, seconds } from './report.ts';
 
-const names = ['matrix', 'chaos', 'cancelled', 'load', 'leaks', 'parts', 'recipes', 'mutants'] as const;
+const names = ['matrix', 'chaos', 'cancelled', 'load', 'leaks', 'parts', 'recipes', 'rotation', 'mutants'] as const;
 type Name = (typeof names)[number];
 
 interface Choice {
