@@ -1,4 +1,4 @@
-import { accessSync, appendFileSync, constants, statSync } from 'node:fs';
+import { appendFileSync, statSync, truncateSync } from 'node:fs';
 import { EOL } from 'node:os';
 import * as core from '@actions/core';
 import { RunaiError } from './errors.ts';
@@ -25,10 +25,14 @@ export function publish(
   for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
   // One by one: a name without a value in one of them must not hide its value in another.
   const outputs = [secrets, compounds, values].flatMap((group) => Object.entries(group));
+  const path = process.env['GITHUB_OUTPUT'] ?? '';
+  const size = sizeOf(path);
   try {
     for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
   } catch (cause) {
-    const lost = Object.values({ ...secrets, ...compounds }).some((secret) => secret !== undefined);
+    // What was cut off in the middle would spoil the whole file.
+    if (size !== undefined) truncateSync(path, size);
+    const lost = [secrets, compounds].flatMap(Object.values).some((secret) => secret !== undefined);
     const code = codeOf(cause);
     const why = code === 'unknown' ? '' : ` (${code})`;
     throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT${why}`, {
@@ -39,6 +43,17 @@ export function publish(
   }
 }
 
+function sizeOf(path: string): number | undefined {
+  try {
+    return statSync(path).size;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Room for the outputs of a step with many users, in bytes. */
+const ROOM = 64 * 1024;
+
 /**
  * Makes sure that outputs can be written, before anything is issued that could then be lost. Without the file, the
  * toolkit would print the outputs to the log.
@@ -46,10 +61,15 @@ export function publish(
  */
 export function checkOutputFile(path: string | undefined): void {
   try {
-    accessSync(path ?? '', constants.W_OK);
-    if (!statSync(path ?? '').isFile()) throw new Error('not a file');
-  } catch {
-    throw new RunaiError('runner', 'the file that GITHUB_OUTPUT names is missing or cannot be written', {
+    const stats = statSync(path ?? '');
+    if (!stats.isFile()) throw new Error('not a file');
+    // Empty lines mean nothing, should they be left behind.
+    appendFileSync(path ?? '', '\n'.repeat(ROOM));
+    truncateSync(path ?? '', stats.size);
+  } catch (cause) {
+    const code = codeOf(cause);
+    const why = code === 'unknown' ? '' : ` (${code})`;
+    throw new RunaiError('runner', `the file that GITHUB_OUTPUT names is missing or cannot be written${why}`, {
       hint: 'The outputs would be lost, so nothing was requested. This action runs as a step of a workflow, on a runner that sets GITHUB_OUTPUT.',
     });
   }

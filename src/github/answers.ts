@@ -24,14 +24,12 @@ export function readKey(json: unknown): Key {
 
 export function readSecret(json: unknown): StoredSecret {
   const fields = object(json);
-  const updatedAt = time(fields, 'updated_at');
+  const updatedAt = time(fields['updated_at']);
   if (updatedAt === undefined) throw missing('updated_at');
   const { visibility } = fields;
   return { updatedAt, visibility: typeof visibility === 'string' ? visibility : undefined };
 }
 
-export function readRepositoryIds(json: unknown): { ids: number[]; total: number } {
-  const fields = object(json);
-  const ids = list(fields['repositories']).map((repository) => integer(object(repository), 'id'));
-  return { ids, total: integer(fields, 'total_count') };
+export function readRepositoryIds(json: unknown): number[] {
+  return list(object(json)['repositories']).map((repository) => integer(object(repository), 'id'));
 }
