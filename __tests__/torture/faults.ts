@@ -137,7 +137,7 @@ const github: Trouble[] = [
   },
 ];
 
-const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page|documented answer/;
+const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page|documented answer|still in the list/;
 /** The documented answer to a write or a delete is a status, so any body will do. */
 const readsBody = ({ kind }: Target) => !/delete|rehearse|store/.test(kind);
 const bodies: Trouble[] = [
@@ -269,8 +269,8 @@ const frontSays: Partial<Record<FrontFault, RegExp>> = {
   'old-version': /TLS/,
   plaintext: /TLS/,
   garbage: /TLS/,
-  untrusted: /certificate.*ca-certificate/s,
-  'wrong-host': /certificate.*ca-certificate/s,
+  untrusted: /certificate is not trusted/,
+  'wrong-host': /certificate is not trusted/,
 };
 const fronts: Trouble[] = [...connectionFaults, ...tlsFaults].flatMap((front) => {
   const silent = /silent|never/.test(front);
