@@ -58,7 +58,7 @@ it.skipIf(onWindows)('a step on a full disk asks for nothing', async () => {
 describe.skipIf(!canFill).concurrent('on a disk that runs full while something is issued', () => {
   /** Runs a step, and fills the disk while a request is on its way. */
   async function filled(stage: Stage, inputs: Record<string, string>, { method = 'POST', path = /apps$/, size = 0 }) {
-    stage.simulator.fault({ method, path, fault: { kind: 'delay', ms: 500 } });
+    stage.simulator.fault({ method, path, fault: { kind: 'delay', ms: 1_000 } });
     const step = stage.start(inputs, { hasOutputs: size > 100 });
     await received(stage.simulator, method, path);
     fillDisk(step.child, size);
