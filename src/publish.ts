@@ -25,13 +25,9 @@ export function publish(
   for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
   // One by one: a name without a value in one of them must not hide its value in another.
   const outputs = [secrets, compounds, values].flatMap((group) => Object.entries(group));
-  const path = process.env['GITHUB_OUTPUT'] ?? '';
-  const size = sizeOf(path);
   try {
-    for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
+    writeOutputs(outputs);
   } catch (cause) {
-    // What was cut off in the middle would spoil the whole file.
-    if (size !== undefined) truncateSync(path, size);
     const lost = [secrets, compounds].flatMap(Object.values).some((secret) => secret !== undefined);
     const code = codeOf(cause);
     const why = code === 'unknown' ? '' : ` (${code})`;
@@ -40,6 +36,27 @@ export function publish(
       hint: 'Check that the disk of this runner is not full, then run this again: rotate-app as it is, create-app and create-user with if-exists: rotate.',
       cause,
     });
+  }
+}
+
+/** Writes outputs by their names: all of them, or none. Throws where they cannot be written. */
+export function writeOutputs(outputs: [string, string | number | boolean | undefined][]): void {
+  const path = process.env['GITHUB_OUTPUT'] ?? '';
+  const size = sizeOf(path);
+  try {
+    for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
+  } catch (cause) {
+    cutBack(path, size);
+    throw cause;
+  }
+}
+
+/** Takes out what was cut off in the middle, which would spoil the whole file; where there is still a file. */
+function cutBack(path: string, size: number | undefined): void {
+  try {
+    if (size !== undefined) truncateSync(path, size);
+  } catch {
+    // The reason why nothing could be written is said anyway.
   }
 }
 

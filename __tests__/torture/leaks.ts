@@ -321,7 +321,9 @@ function judge(one: Case, evidence: Evidence): Verdict {
   const used = simulator.requests.flatMap(({ headers }) => String(headers['authorization'] ?? '').slice(7) || []);
   // A token of the simulator's own stands in for the one that the step used.
   const bearers = one.issued || ways[one.way].asks[0] !== 'grant' ? [] : used;
-  const problems = [...wrongCommands(step, [...secrets, ...wholes]), ...unmasked(step, { given, bearers })];
+  // A server that calls a name an access token has it masked.
+  const called = one.wrong?.style === 'wrong types' ? [simulator.admin.username, 'app-one'] : [];
+  const problems = [...wrongCommands(step, [...secrets, ...wholes, ...called]), ...unmasked(step, { given, bearers })];
   // A header cannot carry every secret, and the control plane takes no longer password.
   const unfit = (ways[one.way] as Way).inHeader && !given.every(fitsHeader);
   const refused = unfit || given.some((secret) => secret.length > 255);
