@@ -180,7 +180,7 @@ describe('an older member is retired', () => {
   const used = { name: 'used', made: 50, used: 2 };
   const stored = 49;
 
-  it('when the secret is old enough, the one in use has signed in since, and the old one rests', () => {
+  it('when the one in use has signed in after the overlap, and the old one rests', () => {
     expect(look({ members: [old, used], stored })).toMatchObject({
       standings: ['used: in use', 'old: previous'],
       retired: ['old'],
@@ -218,17 +218,22 @@ describe('a member is kept', () => {
     [
       'while nobody has signed in with the stored credentials',
       { members: [old, { name: 'used', made: 50 }], stored: 49 },
-      'nobody has signed in with the stored credentials yet',
+      'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
       'when the one in use signed in before the secret was written, as the verification does',
       { members: [old, { name: 'used', made: 50, used: 49.5 }], stored: 49 },
-      'nobody has signed in with the stored credentials yet',
+      'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
       'when it signed in at the very second of the write',
       { members: [old, { name: 'used', made: 50, used: 49 }], stored: 49 },
-      'nobody has signed in with the stored credentials yet',
+      'nobody has signed in with the stored credentials since the overlap ended',
+    ],
+    [
+      'when it signed in within the overlap: a job may have read it before something else was stored',
+      { members: [old, { name: 'used', made: 50, used: 25.1 }], stored: 49 },
+      'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
       'while it signs in itself',
@@ -272,7 +277,7 @@ describe('a member is kept', () => {
       inUse: 'left',
       isDue: true,
       retired: [],
-      reasons: { used: 'nobody has signed in with the stored credentials yet' },
+      reasons: { used: 'nobody has signed in with the stored credentials since the overlap ended' },
     });
   });
 
