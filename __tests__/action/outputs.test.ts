@@ -109,10 +109,10 @@ describe.concurrent('a file of outputs that goes while something is issued', () 
 
 describe.concurrent('a secret in an odd answer is published, then the step fails', () => {
   it.each([
-    ['an id that is a number', { id: 7 }, {}],
-    ['an id that leads elsewhere', { id: '..' }, {}],
-    ['no id', { id: undefined }, {}],
-    ['a client id that cannot be used', { clientId: 'a b' }, {}],
+    ['an id that is a number', { id: 7 }],
+    ['an id that leads elsewhere', { id: '..' }],
+    ['no id', { id: undefined }],
+    ['a client id that cannot be used', { clientId: 'a b' }],
   ])('an application with %s', async (_what, change) => {
     await using stage = await openStage();
     const fault = { kind: 'transform', change: (json: unknown) => ({ ...(json as object), ...change }) } as const;

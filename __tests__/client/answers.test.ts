@@ -112,7 +112,7 @@ describe('a good secret in an odd answer is published, and the create is not sen
     expect(result.outputs).toEqual({ 'client-secret': secret, 'app-name': name, created: true, ...outputs });
     expect(result.error).toMatchObject({
       code: 'unreadable',
-      message: 'the control plane created the application, but sent no usable id',
+      message: 'the control plane created the application, but its answer cannot be used',
       hint: expect.stringContaining('The client secret was published and is valid.'),
     });
     expect(requests).toEqual(['POST /api/v1/apps']);
@@ -143,7 +143,7 @@ describe('a good secret in an odd answer is published, and the create is not sen
       'temporary-passwords': JSON.stringify({ [email]: secret }),
     });
     expect(result.outputs).not.toHaveProperty('user-id');
-    expect(result.error.message).toBe('the control plane created the user, but sent no usable id');
+    expect(result.error.message).toBe('the control plane created the user, but its answer cannot be used');
     expect(requests).toEqual(['POST /api/v1/users']);
     expect(masks).toContain(secret);
   });
@@ -194,7 +194,7 @@ describe('a hostile answer costs a bounded amount of work', () => {
     expect(result.code).toBe('credentials');
     expect(masks.length).toBeGreaterThan(0);
     expect(masks.length).toBeLessThanOrEqual(50);
-    expect(masks.reduce((sum, mask) => sum + mask.length, 0)).toBeLessThanOrEqual(64 * 1024);
+    expect(masks.reduce((sum, mask) => sum + mask.length, 0)).toBeLessThanOrEqual(128 * 1024);
     // It took 9 to 41 seconds of CPU once: this tells that from well under a second, whatever else the machine does.
     expect(process.cpuUsage(before).user / 1e6).toBeLessThan(5);
   });

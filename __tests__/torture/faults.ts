@@ -137,7 +137,7 @@ const github: Trouble[] = [
   },
 ];
 
-const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page|documented answer|fewer repositories/;
+const strange = /not JSON|empty body|JSON without|larger than 2 MiB|web page|documented answer|still in the list/;
 /** The documented answer to a write or a delete is a status, so any body will do. */
 const readsBody = ({ kind }: Target) => !/delete|rehearse|store/.test(kind);
 const bodies: Trouble[] = [
@@ -195,12 +195,19 @@ function mapped(json: unknown, change: (value: unknown) => unknown): unknown {
   if (!isObject(json)) return change(json);
   return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, change(value)]));
 }
+const hasTotal = ({ method, name }: Target) => method === 'GET' && name.endsWith('/access-rules');
+
 /** A list that is shorter than it says. */
 const shortLists: Trouble[] = [
   {
-    ...passing(/fewer repositories/, { once: 'either', on: ({ name }) => name.endsWith('/repositories') }),
+    ...passing(/access rules/, { once: 'either', on: hasTotal }),
     name: 'an empty page',
-    how: { http: () => ({ kind: 'transform', change: (json) => ({ ...(json as object), repositories: [] }) }) },
+    how: {
+      http: () => {
+        const change = (json: unknown) => ({ ...(json as object), accessRules: [] });
+        return { kind: 'transform', change };
+      },
+    },
   },
 ];
 
@@ -262,8 +269,8 @@ const frontSays: Partial<Record<FrontFault, RegExp>> = {
   'old-version': /TLS/,
   plaintext: /TLS/,
   garbage: /TLS/,
-  untrusted: /certificate.*ca-certificate/s,
-  'wrong-host': /certificate.*ca-certificate/s,
+  untrusted: /certificate is not trusted/,
+  'wrong-host': /certificate is not trusted/,
 };
 const fronts: Trouble[] = [...connectionFaults, ...tlsFaults].flatMap((front) => {
   const silent = /silent|never/.test(front);

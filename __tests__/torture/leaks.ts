@@ -429,15 +429,13 @@ function allCases(random: () => number): Case[] {
   );
   const failures = wayNames.flatMap((way) =>
     (ways[way] as Way).asks.flatMap((asked) =>
-      [...simulatorStyles, ...ourStyles].flatMap((style) =>
-        [false, true].map((debug) => {
-          const wrong = { asked, style, status: pick(random, statuses) };
-          const issued = half() ? pick(random, kindNames) : undefined;
-          // What a header cannot carry is refused before anything is sent: worth a try, but not each time.
-          const kind = pick(random, (ways[way] as Way).inHeader && random() < 0.9 ? headerKinds : kindNames);
-          return { way, kind, debug, wrong, ...(issued && { issued }), ...more() };
-        }),
-      ),
+      [...simulatorStyles, ...ourStyles].map((style) => {
+        const wrong = { asked, style, status: pick(random, statuses) };
+        const issued = half() ? pick(random, kindNames) : undefined;
+        // What a header cannot carry is refused before anything is sent: worth a try, but not each time.
+        const kind = pick(random, (ways[way] as Way).inHeader && random() < 0.9 ? headerKinds : kindNames);
+        return { way, kind, debug: half(), wrong, ...(issued && { issued }), ...more() };
+      }),
     ),
   );
   return shuffled([...successes, ...failures], random);

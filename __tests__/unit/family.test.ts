@@ -14,22 +14,23 @@ interface Sketch {
   name: string;
   /** Hours ago; null where the control plane does not say. */
   made: number | null;
-  /** Hours ago; never when left out. */
-  used?: number;
+  /** Hours ago; never when left out; null where the control plane does not say. */
+  used?: number | null;
 }
 
 function member({ name, made, used }: Sketch): Member {
-  const time = (hours: number | null | undefined) => (hours == null ? undefined : ago(hours));
+  const createdAt = made === null ? undefined : ago(made);
+  const lastLogin = used === undefined ? 'never' : used === null ? undefined : ago(used);
   const application: Application = {
     id: name,
     name,
     clientId: name,
-    createdAt: time(made)?.earliest,
-    lastLogin: time(used)?.earliest,
+    createdAt: createdAt?.earliest,
+    lastLogin: typeof lastLogin === 'object' ? lastLogin.earliest : lastLogin,
     enabled: true,
     endpoint: '/api/v1/service-accounts',
   };
-  return { application, createdAt: time(made), lastLogin: time(used) };
+  return { application, createdAt, lastLogin };
 }
 
 interface Case extends Partial<Omit<Situation, 'members' | 'storedAt'>> {
@@ -245,6 +246,16 @@ describe('a member is kept', () => {
       'while it signs in itself',
       { members: [{ ...old, used: 23.9 }, used], stored: 49 },
       'it has signed in too recently',
+    ],
+    [
+      'when it is not known when it was last used',
+      { members: [{ ...old, used: null }, used], stored: 49 },
+      'the control plane does not say when it was last used',
+    ],
+    [
+      'when it is not known when the one in use was last used',
+      { members: [old, { ...used, used: null }], stored: 49 },
+      'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
       'when its age is not known',

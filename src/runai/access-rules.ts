@@ -145,6 +145,8 @@ export async function rulesOf(client: Client, subject: Subject): Promise<{ rules
     }));
     odd += value.odd.length;
     const end = offset + value.rows.length + value.odd.length;
+    // A page without anything, though more is counted, hides the rest.
+    if (end === offset && end < value.total) odd += value.total - end;
     return { ...value, next: end > offset && end < value.total ? end : undefined };
   });
   return { rules: await collect(list, isTheirs), odd };
