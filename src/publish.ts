@@ -81,7 +81,7 @@ export function checkOutputFile(path: string | undefined): void {
     const stats = statSync(path ?? '');
     if (!stats.isFile()) throw new Error('not a file');
     // If these empty lines are left behind, they do no harm.
-    appendFileSync(path ?? '', '\n'.repeat(ROOM));
+    appendFileSync(path ?? '', Buffer.alloc(ROOM, '\n'));
     truncateSync(path ?? '', stats.size);
   } catch (cause) {
     const code = codeOf(cause);

@@ -182,7 +182,7 @@ describe('an older member is retired', () => {
   const used = { name: 'used', made: 50, used: 2 };
   const stored = 49;
 
-  it('when the secret is old enough, the one in use has signed in since, and the old one rests', () => {
+  it('when the one in use has signed in after the overlap, and the old one rests', () => {
     expect(look({ members: [old, used], stored })).toMatchObject({
       standings: ['used: in use', 'old: previous'],
       retired: ['old'],

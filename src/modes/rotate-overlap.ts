@@ -22,7 +22,7 @@ import {
   type Standing,
   tagOf,
 } from '../runai/family.ts';
-import type { Context } from './context.ts';
+import { type Context, warnIfDisabled } from './context.ts';
 import { deliver } from './deliver.ts';
 import { authorize } from './sign-in.ts';
 
@@ -154,10 +154,12 @@ async function permissionsFor(
   });
 }
 
-function leaveAlone({ client, log, publish }: Context, { inUse }: Assessment): void {
-  const { id, name, clientId } = (inUse as Member).application;
+function leaveAlone(context: Context, { inUse }: Assessment): void {
+  const { client, log, publish } = context;
+  const { id, name, clientId, enabled } = (inUse as Member).application;
   publish({ values: { 'app-id': id, 'app-name': name, 'client-id': clientId, rotated: false, stored: false } });
   log.info(`No rotation is due: the application ${client.clean(name)} stays in use`);
+  warnIfDisabled(context, { name, enabled });
 }
 
 /** Deletes the members that are no longer needed, one by one. A deletion that fails does not stop the rest. */
