@@ -19,7 +19,7 @@ const linuxOnly = /^(setsid|timeout|flock|nproc|tac|shuf|numfmt|unshare|ip|(md5|
 
 const likenesses: Record<string, Likeness> = {
   windows: {
-    matters: /\b(runStep|startStep|onWindows)\b/,
+    matters: /\b(runStep|startStep|openStage|onWindows)\b/,
     env() {
       const preload = join(root, '__tests__/support/windows-like.cjs');
       return { STEP_PRELOAD: preload, NODE_OPTIONS: `--require ${JSON.stringify(preload)}` };

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { RunaiError } from './errors.ts';
 import type { StoreTarget } from './github/place.ts';
-import { checkHeader, isSafeUrl, secretsHint } from './inputs/checks.ts';
+import { checkHeader, fitsHeader, isSafeUrl, secretsHint } from './inputs/checks.ts';
 import { InputReader, type InputSource, splitCredentials } from './inputs/reader.ts';
 import { type InputName, type Mode, modes } from './inputs/specs.ts';
 import { readStore } from './inputs/store.ts';
@@ -135,9 +135,10 @@ function inputsError(problems: string[], mode: Mode | undefined): RunaiError {
 function readMode(reader: InputReader): Mode | undefined {
   const value = reader.given('mode');
   const mode = modes.find((known) => known === value);
+  if (mode) return mode;
   const what = value ? `is ${reader.quote(value)}` : 'is missing';
-  if (!mode) reader.report(`mode ${what}: it must be one of ${modes.join(', ')}`);
-  return mode;
+  reader.report(`mode ${what}: it must be one of ${modes.join(', ')}`);
+  return undefined;
 }
 
 const URL_LIMIT = 2048;
@@ -227,7 +228,7 @@ function oidc(reader: InputReader, audience: string): Credentials {
   const { ACTIONS_ID_TOKEN_REQUEST_URL: url = '', ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken = '' } =
     reader.source.env;
   reader.source.mask(requestToken);
-  if (!requestToken || !isSafeUrl(url)) {
+  if (!requestToken || !isSafeUrl(url) || !fitsHeader(requestToken)) {
     reader.report(
       'oidc-audience: GitHub offers this job no OIDC token; give the job permissions: id-token: write (runs from forks cannot have it)',
     );

@@ -10,7 +10,7 @@ import { trust } from './http/trust.ts';
 import { type Credentials, type InputName, type Inputs, parseInputs } from './inputs.ts';
 import type { Context } from './modes/context.ts';
 import { token } from './modes/token.ts';
-import { checkOutputFile, publish, summarize } from './publish.ts';
+import { checkOutputFile, publish, summarize, writeOutputs } from './publish.ts';
 import { Client } from './runai/client.ts';
 import { createSecrets, type Secrets } from './secrets.ts';
 import { oneLine } from './text.ts';
@@ -185,7 +185,7 @@ function lateInterruption(signal: string): RunaiError {
 function fail(error: unknown, secrets: Secrets): void {
   const { code, text } = explain(error, secrets);
   try {
-    if (process.env['GITHUB_OUTPUT']) core.setOutput('error-code', code);
+    if (process.env['GITHUB_OUTPUT']) writeOutputs([['error-code', code]]);
   } catch {
     // The file cannot be written: then the message has to do.
   }

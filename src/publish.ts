@@ -1,4 +1,4 @@
-import { accessSync, appendFileSync, constants, statSync } from 'node:fs';
+import { appendFileSync, statSync, truncateSync } from 'node:fs';
 import { EOL } from 'node:os';
 import * as core from '@actions/core';
 import { RunaiError } from './errors.ts';
@@ -26,9 +26,9 @@ export function publish(
   // One by one: a name without a value in one of them must not hide its value in another.
   const outputs = [secrets, compounds, values].flatMap((group) => Object.entries(group));
   try {
-    for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
+    writeOutputs(outputs);
   } catch (cause) {
-    const lost = Object.values({ ...secrets, ...compounds }).some((secret) => secret !== undefined);
+    const lost = [secrets, compounds].flatMap(Object.values).some((secret) => secret !== undefined);
     const code = codeOf(cause);
     const why = code === 'unknown' ? '' : ` (${code})`;
     throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT${why}`, {
@@ -39,6 +39,38 @@ export function publish(
   }
 }
 
+/** Writes outputs by their names: all of them, or none. Throws where they cannot be written. */
+export function writeOutputs(outputs: [string, string | number | boolean | undefined][]): void {
+  const path = process.env['GITHUB_OUTPUT'] ?? '';
+  const size = sizeOf(path);
+  try {
+    for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
+  } catch (cause) {
+    cutBack(path, size);
+    throw cause;
+  }
+}
+
+/** Takes out what was cut off in the middle, which would spoil the whole file; where there is still a file. */
+function cutBack(path: string, size: number | undefined): void {
+  try {
+    if (size !== undefined) truncateSync(path, size);
+  } catch {
+    // The reason why nothing could be written is said anyway.
+  }
+}
+
+function sizeOf(path: string): number | undefined {
+  try {
+    return statSync(path).size;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Room for the outputs of a step with many users, in bytes. */
+const ROOM = 64 * 1024;
+
 /**
  * Makes sure that outputs can be written, before anything is issued that could then be lost. Without the file, the
  * toolkit would print the outputs to the log.
@@ -46,10 +78,15 @@ export function publish(
  */
 export function checkOutputFile(path: string | undefined): void {
   try {
-    accessSync(path ?? '', constants.W_OK);
-    if (!statSync(path ?? '').isFile()) throw new Error('not a file');
-  } catch {
-    throw new RunaiError('runner', 'the file that GITHUB_OUTPUT names is missing or cannot be written', {
+    const stats = statSync(path ?? '');
+    if (!stats.isFile()) throw new Error('not a file');
+    // Empty lines mean nothing, should they be left behind.
+    appendFileSync(path ?? '', Buffer.alloc(ROOM, '\n'));
+    truncateSync(path ?? '', stats.size);
+  } catch (cause) {
+    const code = codeOf(cause);
+    const why = code === 'unknown' ? '' : ` (${code})`;
+    throw new RunaiError('runner', `the file that GITHUB_OUTPUT names is missing or cannot be written${why}`, {
       hint: 'The outputs would be lost, so nothing was requested. This action runs as a step of a workflow, on a runner that sets GITHUB_OUTPUT.',
     });
   }

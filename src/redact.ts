@@ -9,35 +9,32 @@ const INDEX_LIMIT = 16_384;
 /** How often text is decoded. A secret may itself look encoded several times over, and nothing goes on for ever. */
 const PASSES = 16;
 
-/** The forms of a secret, made ready to be searched for in many texts. */
-export type Needle = readonly string[];
+/** Secrets, made ready to be searched for in many texts. */
+export interface Index {
+  /** All parts of eight characters, of all their forms. */
+  parts: Set<string>;
+  /** The forms that are shorter than that. */
+  wholes: string[];
+}
 
-/** Prepares a secret: as it is, decoded, in hexadecimal, and in base64 at any offset. */
-export function needleOf(secret: string): Needle {
+/** Adds a secret to an index: as it is, decoded, in hexadecimal, and in base64 at any offset. */
+export function indexOf(secret: string, { parts, wholes }: Index): void {
   const whole = secret.slice(0, INDEX_LIMIT);
   const bytes = Buffer.from(whole, 'utf8');
   const encoded = [bytes.toString('hex'), ...[0, 1, 2].flatMap((offset) => base64At(bytes, offset))];
   const forms = [whole, ...encoded.filter((form) => form.length >= SHORT_FORM)];
-  return [...new Set(forms.flatMap((form) => [foldCase(form), decode(form)]))].filter((form) => form !== '');
+  for (const form of new Set(forms.flatMap((one) => [foldCase(one), decode(one)]))) {
+    if (form !== '' && form.length < PART) wholes.push(form);
+    for (let at = 0; at + PART <= form.length; at++) parts.add(form.slice(at, at + PART));
+  }
 }
 
 /** Whether a text holds a secret, however it is encoded, or any part of one that is 8 characters or longer. */
-export function repeatsSecret(text: string, needles: Iterable<Needle>): boolean {
-  const haystacks = [foldCase(text), decode(text)];
-  const parts = new Set(haystacks.flatMap(partsOf));
-  for (const form of flat(needles)) {
-    if (form.length < PART && haystacks.some((haystack) => haystack.includes(form))) return true;
-    for (let at = 0; at + PART <= form.length; at++) if (parts.has(form.slice(at, at + PART))) return true;
-  }
-  return false;
-}
-
-function* flat(needles: Iterable<Needle>): Generator<string> {
-  for (const needle of needles) yield* needle;
-}
-
-function partsOf(text: string): string[] {
-  return Array.from({ length: Math.max(0, text.length - PART + 1) }, (_, at) => text.slice(at, at + PART));
+export function repeatsSecret(text: string, { parts, wholes }: Index): boolean {
+  return [foldCase(text), decode(text)].some((haystack) => {
+    for (let at = 0; at + PART <= haystack.length; at++) if (parts.has(haystack.slice(at, at + PART))) return true;
+    return wholes.some((whole) => haystack.includes(whole));
+  });
 }
 
 /** What base64 text holds of `bytes` when `offset` bytes stand before them, in both alphabets. */
@@ -49,14 +46,14 @@ function base64At(bytes: Buffer, offset: number): string[] {
   return [stable, stable.replaceAll('+', '-').replaceAll('/', '_')];
 }
 
-const filler = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}+\\]/gu;
+const filler = /[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{M}\p{Default_Ignorable_Code_Point}+\\]/gu;
 const escapes =
-  /%([0-9a-f]{2})|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\u([0-9a-f]{4})|\\x([0-9a-f]{2})|\\[nrtbf]|&#x([0-9a-f]{1,6});|&#([0-9]{1,7});|&(amp|lt|gt|quot|apos);/gi;
+  /%([0-9a-f]{2})|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\u([0-9a-f]{4})|\\x([0-9a-f]{2})|\\[nrtbf]|(?:&#x|\\u\{)([0-9a-f]{1,6})[;}]|&#([0-9]{1,7});|&(amp|lt|gt|quot|apos);/gi;
 const entities: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 /**
- * Text without the ways in which URLs, forms, JSON, source code, XML and HTML write a character, in lower case. Blanks
- * and invisible characters are left out, and so are `+` (a blank in forms) and the backslash.
+ * Text without the ways in which URLs, forms, JSON, source code, XML and HTML write a character, in lower case and in
+ * plain letters. Blanks, accents and invisible characters are left out, and so are `+` (a blank in forms) and the backslash.
  */
 function decode(original: string): string {
   // As bytes of UTF-8, one character each: percent-encoding knows nothing else.
@@ -66,7 +63,8 @@ function decode(original: string): string {
     if (next === current) break;
     current = next;
   }
-  return foldCase(utf8(Buffer.from(current, 'latin1').toString('utf8').replace(filler, '')));
+  const text = Buffer.from(current, 'latin1').toString('utf8').normalize('NFKD');
+  return foldCase(utf8(text.replace(filler, '')));
 }
 
 function meaningOf(...[, percent, high, low, unicode, byte, hex, decimal, entity]: (string | undefined)[]): string {

@@ -1,5 +1,5 @@
-import { type Needle, needleOf } from './redact.ts';
-import { cleanText, maskForms } from './text.ts';
+import { type Index, indexOf, repeatsSecret } from './redact.ts';
+import { cleanText, leftOut, maskForms } from './text.ts';
 
 /** The secrets of this run: each is masked the moment it is known, and looked for in whatever a server says. */
 export interface Secrets {
@@ -11,15 +11,16 @@ export interface Secrets {
   clean(text: string): string;
 }
 
+/** The most characters of secrets that are looked for. Where a run meets more, no server's text is shown any more. */
+const SEARCHED = 256 * 1024;
+
 export function createSecrets(setSecret: (form: string) => void): Secrets {
-  // Most runs never have to search a text for a secret, so that is prepared only when one does.
-  const needles = new Map<string, Needle | undefined>();
+  // Most runs never have to search a text for a secret, so the index is made only when one does.
+  const known = new Set<string>();
+  const waiting: string[] = [];
   const masked = new Set<string>();
-  const prepared = (secret: string): Needle => {
-    const needle = needles.get(secret) ?? needleOf(secret);
-    needles.set(secret, needle);
-    return needle;
-  };
+  const index: Index = { parts: new Set(), wholes: [] };
+  let characters = 0;
   const maskWhole = (text: string) => {
     for (const form of maskForms(text)) {
       if (!masked.has(form)) setSecret(form);
@@ -28,11 +29,17 @@ export function createSecrets(setSecret: (form: string) => void): Secrets {
   };
   return {
     mask(secret) {
-      if (secret.trim() === '') return;
-      if (!needles.has(secret)) needles.set(secret, undefined);
+      if (secret.trim() === '' || known.has(secret)) return;
+      known.add(secret);
+      waiting.push(secret);
+      characters += secret.length;
       maskWhole(secret);
     },
     maskWhole,
-    clean: (text) => cleanText(text, [...needles.keys()].map(prepared)),
+    clean(text) {
+      if (characters > SEARCHED) return leftOut;
+      for (const secret of waiting.splice(0)) indexOf(secret, index);
+      return cleanText(text, (searched) => repeatsSecret(searched, index));
+    },
   };
 }

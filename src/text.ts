@@ -1,6 +1,4 @@
-import { type Needle, repeatsSecret } from './redact.ts';
-
-const TEXT_LIMIT = 300;
+const TEXT_LIMIT = 400;
 /** A server's text is cut to this length before it is searched for secrets, so that the search stays short. */
 const SEARCH_LIMIT = 2048;
 
@@ -43,10 +41,10 @@ function lowerDigits(encoded: string): string {
 /** What stands in place of a server's text that repeats a secret, or a part of one. */
 export const leftOut = '[left out: it repeats part of a secret]';
 
-/** A server's text, fit to be logged: one line, no secrets, no workflow commands, at most 300 characters. */
-export function cleanText(text: string, needles: Iterable<Needle>): string {
+/** A server's text, fit to be logged: one line, no secrets, no workflow commands, at most 400 characters. */
+export function cleanText(text: string, repeatsSecret: (text: string) => boolean): string {
   const searched = text.slice(0, SEARCH_LIMIT);
-  if (repeatsSecret(searched, needles)) return leftOut;
+  if (repeatsSecret(searched)) return leftOut;
   const safe = defuse(oneLine(searched));
   return safe.length > TEXT_LIMIT ? `${safe.slice(0, TEXT_LIMIT)}...` : safe;
 }

@@ -20,7 +20,7 @@ interface Moment {
 }
 
 /** Long enough for the signal to come before the answer. */
-const late: Fault = { kind: 'delay', ms: 700 };
+const late: Fault = { kind: 'delay', ms: 1_200 };
 
 /** Runs a step that gets a signal while a request is on its way. */
 async function cancelled(stage: Stage, inputs: Inputs, moment: Moment): Promise<StepResult> {

@@ -42,7 +42,11 @@ describe.concurrent('one address', () => {
   });
 
   it.each([
-    ['the choices that are given', { 'reset-password': 'true', notify: 'false' }, { email, resetPassword: true, notify: false }],
+    [
+      'the choices that are given',
+      { 'reset-password': 'true', notify: 'false' },
+      { email, resetPassword: true, notify: false },
+    ],
     ['nothing more than is given', {}, { email, resetPassword: false }],
   ])('is sent with %s', async (_what, inputs, body) => {
     await using stage = await openStage({ version: '3.0' });
@@ -178,9 +182,9 @@ describe.concurrent('several addresses', () => {
   it('are not tried after the deadline, and what was done is in the outputs', async () => {
     await using stage = await openStage();
     const emails = addresses(30);
-    const slow: Fault = { kind: 'delay', ms: 400 };
+    const slow: Fault = { kind: 'delay', ms: 1_500 };
     stage.simulator.fault({ method: 'POST', path: '/users', times: 99, fault: slow });
-    const result = await stage.run({ ...createUsers(emails), 'timeout-seconds': '1' });
+    const result = await stage.run({ ...createUsers(emails), 'timeout-seconds': '4' });
     expect(result.exitCode).toBe(1);
     const rows = rowsOf(result);
     expect(rows.filter(({ error }) => error === 'not tried').length).toBeGreaterThan(10);

@@ -153,7 +153,7 @@ describe('access rules', () => {
     for (let scope = 1000; scope < 1501; scope++) setup.simulator.addAccessRule({ ...rule, scopeId: String(scope) });
     setup.simulator.addAccessRule(rule);
     expect(await grant(engineer)).toBe(0);
-    expect(await rulesOf(setup.client, subject)).toHaveLength(502);
+    expect((await rulesOf(setup.client, subject)).rules).toHaveLength(502);
   });
 
   it('that cannot be read are passed over', async () => {

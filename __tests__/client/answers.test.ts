@@ -3,11 +3,11 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { createApp } from '../../src/modes/create-app.ts';
 import { createUser as createUserMode } from '../../src/modes/create-user.ts';
-import { createApplication, getApplication, resetSecret } from '../../src/runai/applications.ts';
+import { createApplication } from '../../src/runai/applications.ts';
 import { requestToken } from '../../src/runai/tokens.ts';
 import { createUser } from '../../src/runai/users.ts';
 import { answering, type Reply } from '../support/answering.ts';
-import { clientFor, failure, type Setup, sent, signedIn } from '../support/client.ts';
+import { clientFor, failure, signedIn } from '../support/client.ts';
 import { contextFor } from '../support/context.ts';
 
 const name = 'ci-app';
@@ -112,7 +112,7 @@ describe('a good secret in an odd answer is published, and the create is not sen
     expect(result.outputs).toEqual({ 'client-secret': secret, 'app-name': name, created: true, ...outputs });
     expect(result.error).toMatchObject({
       code: 'unreadable',
-      message: 'the control plane created the application, but sent no usable id',
+      message: 'the control plane created the application, but its answer cannot be used',
       hint: expect.stringContaining('The client secret was published and is valid.'),
     });
     expect(requests).toEqual(['POST /api/v1/apps']);
@@ -143,7 +143,7 @@ describe('a good secret in an odd answer is published, and the create is not sen
       'temporary-passwords': JSON.stringify({ [email]: secret }),
     });
     expect(result.outputs).not.toHaveProperty('user-id');
-    expect(result.error.message).toBe('the control plane created the user, but sent no usable id');
+    expect(result.error.message).toBe('the control plane created the user, but its answer cannot be used');
     expect(requests).toEqual(['POST /api/v1/users']);
     expect(masks).toContain(secret);
   });
@@ -194,7 +194,7 @@ describe('a hostile answer costs a bounded amount of work', () => {
     expect(result.code).toBe('credentials');
     expect(masks.length).toBeGreaterThan(0);
     expect(masks.length).toBeLessThanOrEqual(50);
-    expect(masks.reduce((sum, mask) => sum + mask.length, 0)).toBeLessThanOrEqual(64 * 1024);
+    expect(masks.reduce((sum, mask) => sum + mask.length, 0)).toBeLessThanOrEqual(128 * 1024);
     // It took 9 to 41 seconds of CPU once: this tells that from well under a second, whatever else the machine does.
     expect(process.cpuUsage(before).user / 1e6).toBeLessThan(5);
   });
@@ -207,40 +207,5 @@ describe('a hostile answer costs a bounded amount of work', () => {
     );
     expect(result.code).toBe('credentials');
     expect(masks.length).toBeLessThanOrEqual(50);
-  });
-});
-
-describe('an application that is disabled or this run’s own', () => {
-  async function existing(options: { callerId?: string; enabled?: boolean }): Promise<Setup> {
-    const { callerId, enabled = true } = options;
-    const setup = await signedIn(callerId ? { callerId } : {});
-    setup.simulator.addApplication({ name, clientId: 'client-of-ci', secret, enabled });
-    return setup;
-  }
-
-  it('is not rotated by the job that signs in with it', async () => {
-    await using setup = await existing({ callerId: 'client-of-ci' });
-    const application = await getApplication(setup.client, { name });
-    setup.simulator.requests.length = 0;
-    const error = await failure(resetSecret(setup.client, application));
-    expect(error).toMatchObject({
-      code: 'rejected',
-      message: 'the application ci-app is the one that this step signs in with',
-      hint: expect.stringContaining('Nothing was changed.'),
-    });
-    expect(sent(setup)).toEqual([]);
-    expect(setup.simulator.isValidSecret('client-of-ci', secret)).toBe(true);
-  });
-
-  it.each(['skip', 'rotate'] as const)('is warned of when it is disabled, with if-exists: %s', async (ifExists) => {
-    await using setup = await existing({ enabled: false });
-    const context = contextFor(setup);
-    const credentials = { by: 'user' as const, ...setup.simulator.admin };
-    const common = { url: setup.simulator.url, credentials, roots: undefined, timeoutSeconds: 60 };
-    await createApp({ ...common, mode: 'create-app', name, ifExists, accessRules: [], store: undefined }, context);
-    expect(context.warnings).toEqual([
-      'The application ci-app is disabled: it gets no token until it is enabled in the control plane.',
-    ]);
-    expect(context.outputs['created']).toBe(false);
   });
 });

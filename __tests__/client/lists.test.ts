@@ -112,11 +112,18 @@ describe('an odd row that is ours is an error that says so', () => {
     expect(error.describe()).toContain('lists the user with fields that cannot be read');
   });
 
-  it('but one that can be read counts more', async () => {
+  it('an application of which another can be read, since there is no telling which is meant', async () => {
     await using setup = await signedIn();
     const { id } = setup.simulator.addApplication({ name });
     addRows(setup, '/apps', [{ id: 7, name }]);
-    expect((await findApplication(setup.client, { name }))?.id).toBe(id);
+    expect((await failure(findApplication(setup.client, { name }))).code).toBe('unreadable');
+    expect((await findApplication(setup.client, { id }))?.name).toBe(name);
+  });
+
+  it('an application in a list of which nothing can be read, since it may be among them', async () => {
+    await using setup = await signedIn();
+    addRows(setup, '/apps', [{ id: 7, name: 'other' }, null]);
+    expect((await failure(findApplication(setup.client, { name }))).code).toBe('unreadable');
   });
 });
 

@@ -177,6 +177,26 @@ describe('a host name that does not exist', () => {
     expect(clock.pauses).toEqual([500, 1000, 2000, 4000, 8000]);
   });
 
+  it('and then turns up, is not held against what follows', async () => {
+    await using plane = await connect();
+    const { clock } = plane;
+    const real = dns.lookup;
+    const spy = vi.spyOn(dns, 'lookup');
+    for (let count = 0; count < 4; count++) {
+      spy.mockImplementationOnce(((...all: unknown[]) => {
+        const callback = all.at(-1) as (error: Error) => void;
+        process.nextTick(() => callback(Object.assign(new Error('ENOTFOUND'), { code: 'ENOTFOUND' })));
+      }) as never);
+    }
+    spy.mockImplementation(real as never);
+    plane.simulator.fault({ fault: { kind: 'status', status: 503 } });
+    plane.simulator.fault({ fault: { kind: 'truncated' } });
+    await using setup = clientFor(plane.simulator.url.replace('127.0.0.1', 'localhost'), { clock });
+    const { accessToken } = await requestToken(setup.client, adminGrant(plane.simulator));
+    expect(plane.simulator.isValidToken(accessToken)).toBe(true);
+    expect(clock.pauses).toHaveLength(6);
+  });
+
   it('is told from a name server that does not answer, which is asked until the deadline', async () => {
     const { clock, setup } = resolving('EAI_AGAIN');
     const error = await failure(requestToken(setup.client, grant));

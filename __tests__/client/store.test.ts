@@ -293,6 +293,8 @@ describe('the write that counts', () => {
     ['a permission that was taken away', { kind: 'status', status: 403 }],
     ['an API that is away', { kind: 'status', status: 503 }],
     ['a key that never fits', { kind: 'status', status: 422 }],
+    ['a page in place of the answer', { kind: 'html', status: 200 }],
+    ['a success that GitHub never gives', { kind: 'empty', status: 200 }],
   ])('fails with the code store: %s', async (_what, fault) => {
     await using setup = await open(inRepository, { budget: 5_000 });
     const rehearsed = await setup.store.rehearse();
@@ -383,7 +385,7 @@ it('names it in words', async () => {
   ]);
 });
 
-it('a list of repositories that has no end is ended', async () => {
+it('a list of repositories that is shorter than it says is not believed: what is left out of the write is lost', async () => {
   await using server = await answering(({ path }) => {
     if (path.includes('/repositories')) return { json: { total_count: 1e9, repositories: [] } };
     if (path.endsWith('public-key')) return { json: { key_id: '1', key: Buffer.alloc(32, 1).toString('base64') } };
@@ -392,6 +394,7 @@ it('a list of repositories that has no end is ended', async () => {
   const { transport } = clientFor('https://acme.run.ai');
   const place = inOrganization.place;
   const target = { name, place, githubToken: 'ghs_x', apiUrl: server.url, identity: undefined };
-  await new Store(target, { transport, clean: (text) => text }).rehearse();
+  const rehearsed = new Store(target, { transport, clean: (text) => text }).rehearse();
+  await expect(rehearsed).rejects.toMatchObject({ code: 'unreadable' });
   expect(server.requests.filter((request) => request.includes('/repositories'))).toHaveLength(1);
 });

@@ -72,7 +72,10 @@ describe('docs/demo.svg', () => {
     [...spans.matchAll(/<tspan [^>]*>([^<]*)<\/tspan>/g)].map(([, text = '']) => unescaped(text)).join(' ');
   // On Windows, the story is shorter.
   const normalized = (lines: string[]) =>
-    normalizer([])(lines.join('\n'))
+    normalizer(
+      [],
+      [],
+    )(lines.join('\n'))
       .replace(/expires-in=\d+/g, 'expires-in=<n>')
       .replace(/\d+ (requests|secrets)/g, '<n> $1');
   const committed = readFileSync(join(root, 'docs/demo.svg'), 'utf8');

@@ -291,7 +291,7 @@ const withoutDowntime = ['rotate-without-downtime.yml', 'rotate.yml'].flatMap((f
     prepare(world) {
       setUp(world);
       addMember(world, { age: 40 * DAY, unused: 80 * HOUR });
-      store(world, addMember(world, { age: 75 * HOUR, unused: HOUR }));
+      store(world, addMember(world, { age: 73 * HOUR, unused: 60_000 }));
     },
     ...(file === 'rotate.yml' && { adapt: withInputs({ 'rotate-after-days': 30 }) }),
     checkDone: (world) => checkFamily(world, 1),

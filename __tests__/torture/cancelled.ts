@@ -95,14 +95,16 @@ const issues = ({ kind }: Target) => kind === 'create' || kind === 'reset';
 const mustStore = ({ task }: Target) => task.place !== undefined && task.resets !== undefined;
 
 function limitOf({ target, moment }: Cell): number {
-  const waits = issues(target) || (target.service === 'github' && mustStore(target));
+  const waits = issues(target) || target.kind === 'store' || (target.service === 'github' && mustStore(target));
   return waits || !moment.fault ? longest : atOnce;
 }
 
 function lost({ target, moment }: Cell, ending: Ending): string[] {
   const { errors } = ending.result;
   const secrets = lostSecrets(ending);
-  const excused = !moment.answers && saysWhatToDo(ending.result);
+  // Whose answer comes is known; what an earlier attempt has lost is not.
+  const isKnown = moment.answers && issues(target) && target.status < 300;
+  const excused = !isKnown && saysWhatToDo(ending.result);
   const isDead = mustStore(target) && target.kind === 'reset' && moment.answers && !storedWorks(ending);
   return [
     ...(excused ? [] : secrets.map((text) => `${text}: ${errors.join()}`)),

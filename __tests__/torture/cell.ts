@@ -154,10 +154,19 @@ async function runUndisturbed({ task, version }: { task: Task; version: Version 
   };
 }
 
+const looks = new Map<boolean, Promise<Undisturbed>>();
+
 /** Runs every task once on each of its versions, or only on the first, and looks at what it asks for. */
-export async function lookAt(tasks: readonly Task[], { short }: { short: boolean }): Promise<Undisturbed> {
-  const versions = ({ versions: all }: Task) => (short ? all.slice(0, 1) : all);
-  const jobs = tasks.flatMap((task) => versions(task).map((version) => ({ task, version })));
+export function lookAt(tasks: readonly Task[], { short }: { short: boolean }): Promise<Undisturbed> {
+  const look = looks.get(short) ?? runAll(tasks, { short });
+  looks.set(short, look);
+  return look;
+}
+
+async function runAll(tasks: readonly Task[], { short }: { short: boolean }): Promise<Undisturbed> {
+  const jobs = tasks.flatMap((task) =>
+    task.versions.slice(0, short ? 1 : undefined).map((version) => ({ task, version })),
+  );
   const runs = await pool(jobs, { atOnce: 4, work: runUndisturbed });
   return { targets: runs.flatMap(({ targets }) => targets), problems: runs.flatMap(({ problems }) => problems) };
 }

@@ -30,9 +30,9 @@ import {
 interface Storm {
   seed: number;
   faults: { target: Target; trouble: Trouble }[];
-  /** Milliseconds after the start. */
+  /** Milliseconds after the first request. */
   signalAt: number | undefined;
-  /** When somebody else makes what the step is to make, in milliseconds after the start. */
+  /** When somebody else makes what the step is to make, in milliseconds after the first request. */
   strangerAt: number | undefined;
 }
 
@@ -61,8 +61,8 @@ function stormOf(groups: readonly Target[][], seed: number): Storm {
   return {
     seed,
     faults,
-    signalAt: random() < 0.15 ? 100 + random() * 1500 : undefined,
-    strangerAt: hasStranger ? 150 + random() * 900 : undefined,
+    signalAt: random() < 0.15 ? random() * 1500 : undefined,
+    strangerAt: hasStranger ? random() * 900 : undefined,
   };
 }
 
@@ -94,8 +94,11 @@ async function weather(storm: Storm): Promise<Problem[]> {
   const before = snapshot(world);
   const { child, result: ended } = startMeasured(stepFor(world, { task, timeout }));
   const over = new AbortController();
-  const later = (ms: number | undefined, work: () => void) =>
-    ms === undefined ? undefined : sleep(ms, undefined, { signal: over.signal }).then(work, () => {});
+  const later = async (ms: number | undefined, work: () => void) => {
+    if (ms === undefined) return;
+    while (world.simulator.requests.length + world.github.requests.length === 0 && !over.signal.aborted) await sleep(5);
+    await sleep(ms, undefined, { signal: over.signal }).then(work, () => {});
+  };
   void later(signalAt, () => child.kill('SIGTERM'));
   void later(strangerAt, () => comeFirst(world, before, target));
   const result = await ended;

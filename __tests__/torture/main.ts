@@ -1,7 +1,7 @@
-// Tries to break what SECURITY.md promises: npm run torture [-- --short] [--only matrix,leaks] [--match "part of a cell's name"]. TORTURE_SEED
-// chooses what is tried where not everything can be.
+// Tries to break what SECURITY.md promises: npm run torture [-- --short] [--only matrix,leaks] [--match "part of a cell's name"] [--share 0.1]
+// TORTURE_SEED chooses what is tried where not everything can be.
 import { parseArgs } from 'node:util';
-import { type Part, type PartResult, problemKinds, seconds } from './report.ts';
+import { type Part, type PartResult, problemKinds, randomFrom, seconds } from './report.ts';
 
 const names = ['matrix', 'chaos', 'cancelled', 'load', 'leaks', 'parts', 'recipes', 'rotation', 'mutants'] as const;
 type Name = (typeof names)[number];
@@ -19,14 +19,17 @@ function choose(): Choice {
       short: { type: 'boolean', default: false },
       only: { type: 'string' },
       match: { type: 'string', default: '' },
+      share: { type: 'string', default: '1' },
     },
   });
-  const wanted = values.only?.split(',') ?? [];
-  const wrong = wanted.filter((name) => !names.some((known) => known === name));
+  const chosen = values.only?.split(',') ?? [];
+  const wrong = chosen.filter((name) => !names.some((known) => known === name));
   if (wrong.length > 0) throw new Error(`--only takes ${names.join(', ')}; not ${wrong.join(', ')}`);
-  const parts = names.filter((name) => wanted.length === 0 || wanted.includes(name));
+  const parts = names.filter((name) => chosen.length === 0 || chosen.includes(name));
   const seed = Number(process.env['TORTURE_SEED'] ?? 20_260_101);
-  return { short: values.short, seed, parts, wanted: (cell) => cell.includes(values.match) };
+  const random = randomFrom(seed);
+  const wanted = (cell: string) => cell.includes(values.match) && random() < Number(values.share);
+  return { short: values.short, seed, parts, wanted };
 }
 
 async function carryOut({ parts, ...options }: Choice): Promise<PartResult[]> {

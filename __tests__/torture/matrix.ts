@@ -17,7 +17,7 @@ import { tasks } from './tasks.ts';
 /** What HTTP alone deals with is tried in full on these, and on one in so many of the others. */
 const inDetail = new Set(['POST /api/v1/token', 'GET /api/v1/apps', 'GET /_oidc/token']);
 const githubInDetail = /^(PUT|GET) \/repos\/acme\/app\/actions\/secrets\/(RUNAI_CREDENTIALS|public-key)$/;
-const oneIn = 9;
+const oneIn = 25;
 
 /**
  * Each request of each task, each with the troubles that matter to it: all of them where it is met for the first time, or
@@ -35,13 +35,15 @@ function allCells(targets: readonly Target[], random: () => number): Cell[] {
     return troubles
       .filter(({ on }) => on?.(target) ?? true)
       .filter((trouble) => (trouble.detail ? details : matters || 'server' in trouble.how) || random() < 1 / oneIn)
-      .flatMap((trouble) => ways(trouble, matters).map((lasting): Cell => ({ target, trouble, lasting })));
+      .flatMap((trouble) =>
+        ways(trouble, isFirst || kind === 'store').map((lasting): Cell => ({ target, trouble, lasting })),
+      );
   });
 }
 
-function ways({ lasting }: Trouble, matters: boolean): boolean[] {
+function ways({ lasting }: Trouble, isEndless: boolean): boolean[] {
   if (lasting === 'only') return [true];
-  return lasting && matters ? [false, true] : [false];
+  return lasting && isEndless ? [false, true] : [false];
 }
 
 const letter = (index: number) => String.fromCharCode(index < 26 ? 65 + index : 97 + index - 26);

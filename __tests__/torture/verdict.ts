@@ -4,7 +4,7 @@ import type { Trouble } from './faults.ts';
 import { megabytes, type Problem, problemsOf, unless } from './report.ts';
 import type { MeasuredResult } from './step.ts';
 import type { Target } from './targets.ts';
-import { appName, email, projectId, roleId, secretName, type Task, type World } from './tasks.ts';
+import { appName, email, isMember, projectId, roleId, secretName, type Task, type World } from './tasks.ts';
 
 /** What the two servers held when a run began. */
 export interface Before {
@@ -99,7 +99,8 @@ export function storedWorks({ task, world }: Pick<Ending, 'task' | 'world'>): bo
 
 function madeTwice({ task, world, before }: Ending, isLate: boolean): string[] {
   const made = [...objectsOf(world)].filter(([id]) => !before.objects.has(id)).map(([, { name }]) => name);
-  const most = task.name.endsWith('three') ? 2 : 1;
+  // A rotation leaves behind what a lost create may have made: nobody uses it, and the next rotation deletes it.
+  const most = /three|overlap/.test(task.name) ? 2 : 1;
   const rules = world.simulator.accessRules.map(({ subjectId, scopeId }) => `${subjectId} ${roleId} ${scopeId}`);
   // One that a gateway carries out behind our back, after the look, cannot be helped; and gives nobody anything more.
   const twice = !isLate && new Set(rules).size < rules.length;
@@ -201,6 +202,8 @@ export function lostSecrets({ task, world, before, result: { outputs } }: Ending
   const known = [outputs['client-secret'], outputs['temporary-password'], ...Object.values(several)];
   return [...objectsOf(world)].flatMap(([id, { name, secret }]) => {
     if (secret === undefined || before.objects.get(id)?.secret === secret) return [];
+    const isLeftBehind = isMember(name) && outputs['app-name'] !== undefined && outputs['app-name'] !== name;
+    if (isLeftBehind) return [];
     return unless(known.includes(secret) || stored?.endsWith(`:${secret}`), `the new secret of ${name} reached nobody`);
   });
 }
@@ -264,7 +267,7 @@ export function misreported({ world, result }: Pick<Ending, 'world' | 'result'>)
   const [error = '', ...more] = result.errors;
   const code = result.outputs['error-code'] ?? '';
   const hosts = [world.simulator, world.github].map(({ url }) => new URL(url).host);
-  const request = /(GET|POST|PUT|DELETE) https?:\/\/|access rule "/;
+  const request = /(GET|POST|PUT|DELETE) https?:\/\/|access rule "|the secret [A-Z]|the access rules of /;
   const names = request.test(error) || hosts.some((host) => error.includes(host));
   return [
     ...unless(error !== '' && more.length === 0, `${result.errors.length} errors instead of 1`),

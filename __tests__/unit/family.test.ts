@@ -14,22 +14,23 @@ interface Sketch {
   name: string;
   /** Hours ago; null where the control plane does not say. */
   made: number | null;
-  /** Hours ago; never when left out. */
-  used?: number;
+  /** Hours ago; never when left out; null where the control plane does not say. */
+  used?: number | null;
 }
 
 function member({ name, made, used }: Sketch): Member {
-  const time = (hours: number | null | undefined) => (hours == null ? undefined : ago(hours));
+  const createdAt = made === null ? undefined : ago(made);
+  const lastLogin = used === undefined ? 'never' : used === null ? undefined : ago(used);
   const application: Application = {
     id: name,
     name,
     clientId: name,
-    createdAt: time(made)?.earliest,
-    lastLogin: time(used)?.earliest,
+    createdAt: createdAt?.earliest,
+    lastLogin: typeof lastLogin === 'object' ? lastLogin.earliest : lastLogin,
     enabled: true,
     endpoint: '/api/v1/service-accounts',
   };
-  return { application, createdAt: time(made), lastLogin: time(used) };
+  return { application, createdAt, lastLogin };
 }
 
 interface Case extends Partial<Omit<Situation, 'members' | 'storedAt'>> {
@@ -40,7 +41,7 @@ interface Case extends Partial<Omit<Situation, 'members' | 'storedAt'>> {
 
 /** With an overlap of 24 hours unless the case says otherwise. */
 function look({ members, stored, ...rest }: Case) {
-  const { inUse, isDue, standings } = assess({
+  const { inUse, isDue, example, standings } = assess({
     members: members.map(member),
     storedAt: stored === undefined ? undefined : ago(stored),
     now,
@@ -52,6 +53,7 @@ function look({ members, stored, ...rest }: Case) {
   return {
     inUse: inUse?.application.name,
     isDue,
+    example: example?.application.name,
     standings: standings.map(({ member: { application }, role }) => `${application.name}: ${role}`),
     retired: standings.filter(({ retire }) => retire).map((standing) => standing.member.application.name),
     reasons: Object.fromEntries(standings.map((standing) => [standing.member.application.name, standing.reason])),
@@ -192,6 +194,11 @@ describe('an older member is retired', () => {
     expect(look({ members: [{ name: 'old', made: 200 }, used], stored }).retired).toEqual(['old']);
   });
 
+  it('as soon as the one in use has signed in after the overlap', () => {
+    const just = { name: 'just', made: 50, used: 24.99 };
+    expect(look({ members: [{ name: 'old', made: 200 }, just], stored }).retired).toEqual(['old']);
+  });
+
   it('with all that are older', () => {
     const older = { name: 'older', made: 300 };
     expect(look({ members: [older, used, old], stored }).retired).toEqual(['old', 'older']);
@@ -226,19 +233,29 @@ describe('a member is kept', () => {
       'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
-      'when it signed in at the very second of the write',
-      { members: [old, { name: 'used', made: 50, used: 49 }], stored: 49 },
+      'when it signed in within the overlap, as a job may that had read the secret before',
+      { members: [old, { name: 'used', made: 50, used: 30 }], stored: 49 },
       'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
-      'when it signed in within the overlap: a job may have read it before something else was stored',
-      { members: [old, { name: 'used', made: 50, used: 25.1 }], stored: 49 },
+      'when it signed in at the very second in which the overlap ended',
+      { members: [old, { name: 'used', made: 50, used: 25 }], stored: 49 },
       'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
       'while it signs in itself',
       { members: [{ ...old, used: 23.9 }, used], stored: 49 },
       'it has signed in too recently',
+    ],
+    [
+      'when it is not known when it was last used',
+      { members: [{ ...old, used: null }, used], stored: 49 },
+      'the control plane does not say when it was last used',
+    ],
+    [
+      'when it is not known when the one in use was last used',
+      { members: [old, { ...used, used: null }], stored: 49 },
+      'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
       'when its age is not known',
@@ -252,6 +269,17 @@ describe('a member is kept', () => {
     ],
   ])('%s', (_name, given, reason) => {
     expect(look(given)).toMatchObject({ retired: [], reasons: { old: reason } });
+  });
+
+  it('while the sign-in may lie before the end of the overlap, for all that the clocks tell', () => {
+    const storedAt = { earliest: now - 49 * HOUR, latest: now - 49 * HOUR + 5_000 };
+    const end = storedAt.latest + 24 * HOUR;
+    const situation = { storedAt, now, overlap: 24 * HOUR, rotateAfter: undefined, isCertain: true };
+    const retired = (earliest: number) => {
+      const inUse = { ...member(used), lastLogin: { earliest, latest: earliest + 5_000 } };
+      return assess({ ...situation, members: [member(old), inUse] }).standings.filter(({ retire }) => retire).length;
+    };
+    expect([retired(end), retired(end + 1)]).toEqual([0, 1]);
   });
 
   it('when it is newer than the one in use: left behind by a run that broke off', () => {
@@ -284,5 +312,68 @@ describe('a member is kept', () => {
   it('when it is as old as the one in use to the second', () => {
     const twin = { ...used, name: 'twin' };
     expect(look({ members: [used, twin], stored: 49 }).retired).toEqual([]);
+  });
+});
+
+describe('the next one gets the access rules of', () => {
+  it.each<[string, Case, string | undefined]>([
+    [
+      'the one in use',
+      {
+        members: [
+          { name: 'a', made: 200, used: 100 },
+          { name: 'b', made: 50, used: 1 },
+        ],
+        stored: 49,
+      },
+      'b',
+    ],
+    [
+      'one that works, where the one in use has never signed in',
+      {
+        members: [
+          { name: 'a', made: 200, used: 1 },
+          { name: 'b', made: 50 },
+        ],
+        stored: 49,
+      },
+      'a',
+    ],
+    [
+      'the one in use, where none has signed in',
+      {
+        members: [
+          { name: 'a', made: 200 },
+          { name: 'b', made: 50 },
+        ],
+        stored: 49,
+      },
+      'b',
+    ],
+    [
+      'never one that was left behind',
+      {
+        members: [
+          { name: 'a', made: 200 },
+          { name: 'b', made: 50 },
+          { name: 'c', made: 1, used: 1 },
+        ],
+        stored: 49,
+      },
+      'b',
+    ],
+    [
+      'the newest that has signed in, where none is in use',
+      {
+        members: [
+          { name: 'a', made: 200, used: 1 },
+          { name: 'b', made: 50 },
+        ],
+      },
+      'a',
+    ],
+    ['nobody, where there is none', { members: [] }, undefined],
+  ])('%s', (_name, given, expected) => {
+    expect(look(given).example).toBe(expected);
   });
 });

@@ -1,44 +1,46 @@
 import { expect, it } from 'vitest';
 import { collect, type Page, pages } from '../../src/runai/pages.ts';
 
-function list(fetch: (offset: number) => Page<number>) {
+type TestPage = Omit<Page<number>, 'odd'> & Partial<Page<number>>;
+
+function list(fetch: (offset: number) => TestPage) {
   const offsets: number[] = [];
   const all = pages(async (offset) => {
     offsets.push(offset);
-    return fetch(offset);
+    return { odd: [], ...fetch(offset) };
   });
   return { offsets, all };
 }
 
-it.each<[string, (offset: number) => Page<number>, number[], number[]]>([
+it.each<[string, (offset: number) => TestPage, number[], number[]]>([
   [
     'ends where the server names no next page',
-    (at) => ({ items: [at, at + 1], next: at < 2 ? 2 : undefined }),
+    (at) => ({ rows: [at, at + 1], next: at < 2 ? 2 : undefined }),
     [0, 1, 2, 3],
     [0, 2],
   ],
   [
     'goes on at the offset that the server names',
-    (at) => ({ items: [at], next: at < 20 ? at + 10 : undefined }),
+    (at) => ({ rows: [at], next: at < 20 ? at + 10 : undefined }),
     [0, 10, 20],
     [0, 10, 20],
   ],
   [
     'goes on behind an empty page',
-    (at) => ({ items: at === 2 ? [] : [at], next: at < 4 ? at + 2 : undefined }),
+    (at) => ({ rows: at === 2 ? [] : [at], next: at < 4 ? at + 2 : undefined }),
     [0, 4],
     [0, 2, 4],
   ],
-  ['ends when the server ignores the offset', () => ({ items: [1, 2], next: 2 }), [1, 2], [0, 2]],
+  ['ends when the server ignores the offset', () => ({ rows: [1, 2], next: 2 }), [1, 2], [0, 2]],
   [
     'ends when the server ignores the offset and nothing can be read',
-    (at) => ({ items: [], odd: { id: 7 }, next: at + 1 }),
+    (at) => ({ rows: [], odd: [{ id: 7 }], next: at + 1 }),
     [],
     [0, 1],
   ],
-  ['ends when the offset does not grow', (at) => ({ items: [at], next: 5 }), [0, 5], [0, 5]],
-  ['ends when the offset goes back', (at) => ({ items: [at], next: at === 0 ? 5 : 3 }), [0, 5], [0, 5]],
-  ['may be empty', () => ({ items: [], next: undefined }), [], [0]],
+  ['ends when the offset does not grow', (at) => ({ rows: [at], next: 5 }), [0, 5], [0, 5]],
+  ['ends when the offset goes back', (at) => ({ rows: [at], next: at === 0 ? 5 : 3 }), [0, 5], [0, 5]],
+  ['may be empty', () => ({ rows: [], next: undefined }), [], [0]],
 ])('a list %s', async (_how, fetch, items, asked) => {
   const { all, offsets } = list(fetch);
   expect(await collect(all)).toEqual(items);
@@ -46,7 +48,7 @@ it.each<[string, (offset: number) => Page<number>, number[], number[]]>([
 });
 
 it('a list without an end is an error that says so', async () => {
-  const { all } = list((offset) => ({ items: [offset], next: offset + 1 }));
+  const { all } = list((offset) => ({ rows: [offset], next: offset + 1 }));
   await expect(collect(all)).rejects.toMatchObject({
     code: 'unreadable',
     message: 'the control plane sent a list without an end',

@@ -1,9 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { needleOf } from '../../src/redact.ts';
-import { cleanText, leftOut } from '../../src/text.ts';
+import { type Index, indexOf } from '../../src/redact.ts';
+import { createSecrets } from '../../src/secrets.ts';
+import { leftOut } from '../../src/text.ts';
 
-const clean = (text: string, secrets: string[]) => cleanText(text, secrets.map(needleOf));
+function clean(text: string, secrets: string[]): string {
+  const run = createSecrets(() => {});
+  for (const secret of secrets) run.mask(secret);
+  return run.clean(text);
+}
 
 const secret = 'S3cr&t/Wörd+"quote"\\end';
 const bytes = Buffer.from(secret);
@@ -102,16 +107,28 @@ describe("a server's text that repeats a secret is left out whole", () => {
         fc.pre(part.length >= 8);
         expect(clean(`${before}${part}${after}`, [value])).toBe(leftOut);
       }),
+      { numRuns: 50 },
     );
   });
 });
 
 describe('the search is bounded', () => {
   it('in how much of a secret is looked for', () => {
-    const size = (secret: string) => needleOf(secret).reduce((sum, form) => sum + form.length, 0);
-    expect(size('x'.repeat(600_000))).toBe(size('x'.repeat(16_384)));
-    expect(size('x'.repeat(600_000))).toBeLessThan(16_384 * 15);
-    expect(clean('x'.repeat(8), ['x'.repeat(600_000)])).toBe(leftOut);
+    const size = (secret: string) => {
+      const index: Index = { parts: new Set(), wholes: [] };
+      indexOf(secret, index);
+      return index.parts.size + index.wholes.length;
+    };
+    const long = Array.from({ length: 20_000 }, (_, at) => at.toString(36)).join('-');
+    expect(size(long)).toBe(size(long.slice(0, 16_384)));
+    expect(size(long)).toBeLessThan(16_384 * 15);
+    expect(clean(long.slice(16_000, 16_100), [long])).toBe(leftOut);
+  });
+
+  it('in how many characters of secrets are looked for: beyond that, no text is shown any more', () => {
+    const secrets = Array.from({ length: 17 }, (_, at) => `${at}`.padStart(2, '0').repeat(8_000));
+    expect(clean('Resource exists', secrets.slice(0, 16))).toBe('Resource exists');
+    expect(clean('Resource exists', secrets)).toBe(leftOut);
   });
 
   it('in how often a text is decoded', () => {
@@ -151,9 +168,9 @@ describe("a server's text", () => {
     expect(clean(text, [])).toBe(expected);
   });
 
-  it('is cut to 300 characters', () => {
-    expect(clean('y'.repeat(5000), [])).toBe(`${'y'.repeat(300)}...`);
-    expect(clean('y'.repeat(300), [])).toBe('y'.repeat(300));
+  it('is cut to 400 characters', () => {
+    expect(clean('y'.repeat(5000), [])).toBe(`${'y'.repeat(400)}...`);
+    expect(clean('y'.repeat(400), [])).toBe('y'.repeat(400));
   });
 
   it('of any kind stays one line without commands', () => {
@@ -165,6 +182,6 @@ describe("a server's text", () => {
   });
 
   it('is not searched where it cannot be shown, however long it is', () => {
-    expect(clean(`${'y'.repeat(2048)}kZ7pQ2xW`, ['kZ7pQ2xW'])).toBe(`${'y'.repeat(300)}...`);
+    expect(clean(`${'y'.repeat(2048)}kZ7pQ2xW`, ['kZ7pQ2xW'])).toBe(`${'y'.repeat(400)}...`);
   });
 });

@@ -1,9 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ReleaseState } from '../support/release-gh.ts';
 import { root } from '../support/runner.ts';
 import { missingForScripts, runBash, skippedFor } from '../support/scripts.ts';
 import { readWorkflow } from '../support/workflow.ts';
@@ -32,27 +30,49 @@ const changelog = `# Changelog
 [1.1.0]: https://example.com/1.1.0
 `;
 
-const published = (...tags: string[]) =>
-  tags.map((tag) => ({ tag_name: tag, draft: false, prerelease: tag.includes('-') }));
+const published = (...tags: string[]) => tags.map((tag) => `${tag} published`);
 
-const missing = missingForScripts('awk', 'grep', 'sort');
+/** What GitHub knows before a release. */
+interface Known {
+  tagged?: string;
+  /** Each with its state: published, draft or prerelease. */
+  releases?: string[];
+  /** The commit that v1 is on, if it is there. */
+  v1?: string;
+  refusesToMove?: boolean;
+  /** When the call of a number, from 1, fails: `before` or `after` it does its work. */
+  failure?: string;
+}
+
+const missing = missingForScripts('awk', 'grep', 'sort', 'sed');
 
 describe.skipIf(missing.length > 0)(`a release${skippedFor(missing)}`, () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'release-'));
-    writeFileSync(join(folder, 'CHANGELOG.md'), changelog);
-    const gh = fileURLToPath(new URL('../support/release-gh.ts', import.meta.url));
-    writeFileSync(join(folder, 'gh'), `#!/bin/sh\nexec '${process.execPath}' '${gh}' "$@"\n`, { mode: 0o755 });
+    write('CHANGELOG.md', changelog);
+    cpSync(new URL('gh.sh', import.meta.url), join(folder, 'gh'));
+    chmodSync(join(folder, 'gh'), 0o755);
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const stateFile = () => join(folder, 'github.json');
-  const state = (): ReleaseState => JSON.parse(readFileSync(stateFile(), 'utf8'));
-  function given(known: Partial<ReleaseState>): void {
-    const nothing = { tagged: tested, releases: [], majors: {}, mayMove: true, changes: [], calls: [] };
-    writeFileSync(stateFile(), JSON.stringify({ ...nothing, ...known }));
+  const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
+  const read = (name: string) => readFileSync(join(folder, name), 'utf8').trimEnd();
+  const linesOf = (name: string) => read(name).split('\n').filter(Boolean);
+
+  function given({ tagged = tested, releases = [], v1, refusesToMove, failure = '' }: Known): void {
+    rmSync(join(folder, 'github'), { recursive: true, force: true });
+    mkdirSync(join(folder, 'github/majors'), { recursive: true });
+    const files = { tagged, releases: releases.map((line) => `${line}\n`).join(''), calls: '', changes: '', failure };
+    for (const [name, text] of Object.entries(files)) write(`github/${name}`, text);
+    if (v1) write('github/majors/v1', v1);
+    if (refusesToMove) write('github/refuses-to-move', '');
   }
+
+  const releases = () => linesOf('github/releases');
+  const changes = () => linesOf('github/changes');
+  const majors = () =>
+    Object.fromEntries(readdirSync(join(folder, 'github/majors')).map((name) => [name, read(`github/majors/${name}`)]));
 
   /** Runs the scripts of the job one after the other, up to one that fails. */
   function release(tag: string): { succeeded: boolean; text: string } {
@@ -61,7 +81,7 @@ describe.skipIf(missing.length > 0)(`a release${skippedFor(missing)}`, () => {
       GITHUB_REPOSITORY: 'your-org/runai-auth',
       RUNNER_TEMP: folder,
       COMMIT: tested,
-      GH_STATE: stateFile(),
+      GH_STATE: join(folder, 'github'),
       PATH: [folder, process.env['PATH']].join(delimiter),
     };
     let text = '';
@@ -74,44 +94,49 @@ describe.skipIf(missing.length > 0)(`a release${skippedFor(missing)}`, () => {
   }
 
   it('is published, and moves the tag of its major version', () => {
-    given({ releases: published('v1.0.0'), majors: { v1: older } });
+    given({ releases: published('v1.0.0'), v1: older });
     expect(release('v1.1.0')).toMatchObject({ succeeded: true });
-    expect(state()).toMatchObject({ releases: published('v1.0.0', 'v1.1.0'), majors: { v1: tested } });
-    expect(state().changes).toHaveLength(2);
+    expect([releases(), majors()]).toEqual([published('v1.0.0', 'v1.1.0'), { v1: tested }]);
+    expect(changes()).toHaveLength(2);
   });
 
   it('makes the tag of its major version the first time', () => {
     given({});
     expect(release('v1.0.0')).toMatchObject({ succeeded: true });
-    expect(state().majors).toEqual({ v1: tested });
+    expect(majors()).toEqual({ v1: tested });
   });
 
-  it.each([
-    ['a newer minor version', published('v1.2.0', 'v1.10.0')],
-    ['two digits that sort before one', published('v1.10.0')],
-  ])('does not take the tag back from %s', (_what, releases) => {
-    given({ releases, majors: { v1: older } });
+  it('does not take the tag back from a newer minor version', () => {
+    given({ releases: published('v1.10.0'), v1: older });
     expect(release('v1.1.0')).toMatchObject({ succeeded: true });
-    expect(state().majors).toEqual({ v1: older });
+    expect(majors()).toEqual({ v1: older });
+  });
+
+  it('takes 1.10 for newer than 1.9', () => {
+    write('CHANGELOG.md', changelog.replace('[1.1.0]', '[1.10.0]'));
+    given({ releases: published('v1.9.0'), v1: older });
+    expect(release('v1.10.0')).toMatchObject({ succeeded: true });
+    expect(majors()).toEqual({ v1: tested });
   });
 
   it.each([
-    ['a pre-release', published('v1.2.0-rc.1')],
-    ['a pre-release of its own version', published('v1.1.0-rc.1')],
-    ['a draft', [{ tag_name: 'v1.2.0', draft: true, prerelease: false }]],
+    ['a pre-release', ['v1.2.0-rc.1 prerelease']],
+    ['a pre-release of its own version', ['v1.1.0-rc.1 prerelease']],
+    ['a pre-release that nobody has marked as one', published('v1.2.0-rc.1')],
+    ['a draft', ['v1.2.0 draft']],
     ['another major version', published('v2.0.0', 'v10.0.0')],
-  ])('moves the tag although there is %s', (_what, releases) => {
-    given({ releases, majors: { v1: older } });
+  ])('moves the tag although there is %s', (_what, known) => {
+    given({ releases: known, v1: older });
     expect(release('v1.1.0')).toMatchObject({ succeeded: true });
-    expect(state().majors).toEqual({ v1: tested });
+    expect(majors()).toEqual({ v1: tested });
   });
 
   it('is for no tag of a pre-release, and would not move the tag of the major version for one', () => {
     expect(workflow.on).toMatchObject({ push: { tags: ['v[0-9]+.[0-9]+.[0-9]+'] } });
-    writeFileSync(join(folder, 'CHANGELOG.md'), changelog.replace('[1.1.0]', '[1.1.0-rc.1]'));
-    given({ releases: published('v1.0.0'), majors: { v1: older } });
+    write('CHANGELOG.md', changelog.replace('[1.1.0]', '[1.1.0-rc.1]'));
+    given({ releases: published('v1.0.0'), v1: older });
     release('v1.1.0-rc.1');
-    expect(state().majors).toEqual({ v1: older });
+    expect(majors()).toEqual({ v1: older });
   });
 
   it('is of the commit that was tested, even when the tag was moved before the approval', () => {
@@ -119,16 +144,15 @@ describe.skipIf(missing.length > 0)(`a release${skippedFor(missing)}`, () => {
     const { succeeded, text } = release('v1.1.0');
     expect(succeeded).toBe(false);
     expect(text).toContain(`::error::v1.1.0 is on ${older} now, but ${tested} was tested: nothing is released`);
-    expect(state().changes).toEqual([]);
+    expect(changes()).toEqual([]);
   });
 
   it('takes its notes from the section of its version', () => {
     given({});
-    const notes = () => readFileSync(join(folder, 'notes.md'), 'utf8').trim();
     release('v1.1.0');
-    expect(notes()).toBe('### Added\n\n- New');
+    expect(read('notes.md').trim()).toBe('### Added\n\n- New');
     release('v1.0.0');
-    expect(notes()).toBe('- First');
+    expect(read('notes.md').trim()).toBe('- First');
   });
 
   it('stops where the changelog does not know the version', () => {
@@ -136,38 +160,28 @@ describe.skipIf(missing.length > 0)(`a release${skippedFor(missing)}`, () => {
     const { succeeded, text } = release('v1.0.1');
     expect(succeeded).toBe(false);
     expect(text).toContain('::error::CHANGELOG.md says nothing about v1.0.1');
-    expect(state().changes).toEqual([]);
+    expect(changes()).toEqual([]);
   });
 
-  it('can be run again, whichever call to GitHub failed, and whether it did its work', () => {
-    const before = { releases: published('v1.0.0'), majors: { v1: older } };
-    given(before);
+  it.each(['before', 'after'])('can be run again, whichever call to GitHub failed, %s it did its work', (when) => {
+    const known = { releases: published('v1.0.0'), v1: older };
+    given(known);
     release('v1.1.0');
-    const { calls, changes } = state();
-    expect(changes).toHaveLength(2);
-    const failures = calls.flatMap((line, call): ReleaseState['failure'][] =>
-      changes.includes(line)
-        ? [
-            { call, when: 'before' },
-            { call, when: 'after' },
-          ]
-        : [{ call, when: 'before' }],
-    );
-    for (const failure of failures) {
-      given({ ...before, ...(failure && { failure }) });
-      const what = `${failure?.when} ${calls[failure?.call ?? 0]}`;
-      if (!release('v1.1.0').succeeded) expect(release('v1.1.0'), what).toMatchObject({ succeeded: true });
-      const after = { releases: published('v1.0.0', 'v1.1.0'), majors: { v1: tested } };
-      expect(state(), what).toMatchObject(after);
+    const calls = linesOf('github/calls');
+    expect(calls.length).toBeGreaterThan(4);
+    for (const [index, call] of calls.entries()) {
+      given({ ...known, failure: `${when} ${index + 1}` });
+      if (!release('v1.1.0').succeeded) expect(release('v1.1.0'), call).toMatchObject({ succeeded: true });
+      expect([releases(), majors()], call).toEqual([published('v1.0.0', 'v1.1.0'), { v1: tested }]);
     }
   });
 
   it('says how to move the tag by hand where GitHub does not let the workflow', () => {
-    given({ majors: { v1: older }, mayMove: false });
+    given({ v1: older, refusesToMove: true });
     const { succeeded, text } = release('v1.1.0');
     expect(succeeded).toBe(false);
     expect(text).toContain('Resource not accessible by integration');
     expect(text).toContain(`git push --force origin ${tested}:refs/tags/v1`);
-    expect(state().releases).toEqual(published('v1.1.0'));
+    expect(releases()).toEqual(published('v1.1.0'));
   });
 });

@@ -99,7 +99,7 @@ const secretName = 'RUNAI_CREDENTIALS';
 
 const storing = ({ github }: Stage) => ({ 'store-as': secretName, 'github-token': github.token });
 
-/** What a workflow runs at every deploy. */
+/** What a workflow runs on every deploy. */
 const deployStep = (stage: Stage) => ({
   mode: 'create-app',
   'app-name': 'ci',

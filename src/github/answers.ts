@@ -24,7 +24,7 @@ export function readKey(json: unknown): Key {
 
 export function readSecret(json: unknown): StoredSecret {
   const fields = object(json);
-  const updatedAt = time(fields, 'updated_at');
+  const updatedAt = time(fields['updated_at']);
   if (updatedAt === undefined) throw missing('updated_at');
   const { visibility } = fields;
   return { updatedAt, visibility: typeof visibility === 'string' ? visibility : undefined };

@@ -16,8 +16,9 @@ export const githubApi: Service = {
     if (status !== 403 && status !== 429) return undefined;
     const asked = waitAsked(headers, ours);
     if (asked !== undefined || headers['x-ratelimit-remaining'] !== '0') return asked;
-    const reset = Number(headers['x-ratelimit-reset']) * 1000;
-    return Math.max(0, reset - serverNow(headers, ours)) || MINUTE;
+    const reset = Number(headers['x-ratelimit-reset'] || Number.NaN) * 1000;
+    // Times are whole seconds: one that is reached already is over.
+    return Number.isNaN(reset) ? MINUTE : Math.max(0, reset - serverNow(headers, ours));
   },
 };
 

@@ -1,6 +1,7 @@
-import { createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, diffieHellman, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { hsalsa, xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
 import { blake2b } from '@noble/hashes/blake2.js';
+import { RunaiError } from '../errors.ts';
 
 /** "expand 32-byte k", the constant of Salsa20. */
 const SIGMA = new Uint32Array([0x61707865, 0x3320646e, 0x79622d32, 0x6b206574]);
@@ -17,10 +18,19 @@ export function seal(text: string, publicKey: Buffer): string {
     format: 'jwk',
     key: { kty: 'OKP', crv: 'X25519', x: publicKey.toString('base64url') },
   });
-  const shared = diffieHellman({ privateKey, publicKey: theirs });
+  const shared = sharedSecret(privateKey, theirs);
   const nonce = blake2b(Buffer.concat([ephemeral, publicKey]), { dkLen: 24 });
   const box = xsalsa20poly1305(keyOf(shared), nonce).encrypt(Buffer.from(text, 'utf8'));
   return Buffer.concat([ephemeral, box]).toString('base64');
+}
+
+function sharedSecret(privateKey: KeyObject, publicKey: KeyObject): Buffer {
+  try {
+    return diffieHellman({ privateKey, publicKey });
+  } catch (cause) {
+    // There are keys with which nothing can be sealed, such as one of zeros.
+    throw new RunaiError('unreadable', 'GitHub sent a key with which nothing can be sealed', { cause });
+  }
 }
 
 /** The key of a box: HSalsa20 of the shared secret, with an input of zeros. */

@@ -44,6 +44,9 @@ interface Visibility {
   selected_repository_ids?: number[];
 }
 
+/** The list of the repositories that may read an organization's secret: full pages, but for the last. */
+const PAGE = 100;
+const REPOSITORY_PAGES = 100;
 /** How often a value is sealed anew when the key has changed meanwhile. */
 const KEY_TRIES = 3;
 
@@ -133,12 +136,16 @@ export class Store {
 
   async #selectedRepositories(): Promise<number[]> {
     const ids: number[] = [];
-    for (let page = 1; ; page++) {
-      const path = `${this.#pathOf(this.#target.name)}/repositories?per_page=100&page=${page}`;
+    for (let page = 1; page <= REPOSITORY_PAGES; page++) {
+      const path = `${this.#pathOf(this.#target.name)}/repositories?per_page=${PAGE}&page=${page}`;
       const found = this.#valueOf(await this.#send({ method: 'GET', path, read: readRepositoryIds }));
-      ids.push(...found.ids);
-      if (found.ids.length === 0 || ids.length >= found.total) return ids;
+      for (const id of found.ids) ids.push(id);
+      if (found.ids.length === PAGE) continue;
+      // What is left out of the write is lost.
+      if (ids.length < found.total) throw missingRepositories(this.description);
+      return ids;
     }
+    throw new RunaiError('unreadable', 'GitHub sent a list of repositories without an end');
   }
 
   #send<T>({ path, json, ...rest }: GithubCall<T>): Promise<Answer<T>> {
@@ -174,6 +181,12 @@ export class Store {
     const details = { operation: operationOf(request, clean), status, attempts, hint };
     return new RunaiError(code, `answered ${status}${said(body, clean)}`, details);
   }
+}
+
+function missingRepositories(description: string): RunaiError {
+  return new RunaiError('unreadable', `GitHub lists fewer repositories for ${description} than it counts`, {
+    hint: 'Nothing was changed: check that github-token may see all repositories that have access to the secret.',
+  });
 }
 
 function asStoreError(error: unknown): never {

@@ -62,6 +62,9 @@ function tunnelled(socket: TLSSocket): https.RequestOptions {
   return { createConnection: () => socket };
 }
 
+/** The room that a body gets at first; most are smaller. */
+const FIRST_SIZE = 16 * 1024;
+
 /** What an aborted attempt fails with, so that it reads like Node's own error. */
 export const outOfPatience = () => Object.assign(new Error('out of time'), { code: 'ABORT_ERR' });
 
@@ -75,16 +78,18 @@ function whenAborted(signal: AbortSignal): Promise<never> {
 /** Reads a body to its end. Rejects where it breaks off, which the library's own method waits out for ever. */
 function readBody(message: http.IncomingMessage, signal: AbortSignal): Promise<Buffer | 'too large'> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
+    let [bytes, size] = [Buffer.alloc(FIRST_SIZE), 0];
     const lost = () => reject(Object.assign(new Error('lost'), { code: signal.aborted ? 'ABORT_ERR' : 'ECONNRESET' }));
     message.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size <= BODY_LIMIT) return chunks.push(chunk);
-      message.destroy();
-      resolve('too large');
+      if (size + chunk.length > BODY_LIMIT) {
+        message.destroy();
+        return resolve('too large');
+      }
+      // Not a list of chunks, of which there may be one for each byte.
+      if (size + chunk.length > bytes.length) bytes = Buffer.concat([bytes], 2 * bytes.length + chunk.length);
+      size += chunk.copy(bytes, size);
     });
-    message.on('end', () => (message.complete ? resolve(Buffer.concat(chunks)) : lost()));
+    message.on('end', () => (message.complete ? resolve(bytes.subarray(0, size)) : lost()));
     message.on('error', lost);
     message.on('close', lost);
     if (message.destroyed) lost();

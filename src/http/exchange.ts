@@ -114,13 +114,13 @@ type Parsed = { json: unknown } | { why: string };
 function parse(text: string | undefined, mask: Mask): Parsed {
   if (text === undefined) return { why: 'a body that is broken or larger than 2 MiB' };
   if (text === '') return { why: 'an empty body' };
+  let json: unknown;
   try {
-    const json: unknown = JSON.parse(text);
-    maskSecrets(json, mask);
-    return { json };
+    json = JSON.parse(text);
   } catch {
     return { why: 'a body that is not JSON' };
   }
+  return maskSecrets(json, mask) ? { json } : { why: 'a body with more in it than any answer of this API' };
 }
 
 export function outcomeOf<T>(result: Result<T>): Outcome {
@@ -128,28 +128,37 @@ export function outcomeOf<T>(result: Result<T>): Outcome {
   return { status: result.status, unreadable: 'unreadable' in result };
 }
 
-const secretName = /(token|secret|password)$/i;
+const secretName = /(token|secret|password)(value)?$/i;
 /** Shorter values of such a name are no secrets, and masking them would ruin the log: `nextPageToken: "1"`. */
 const SHORTEST = 8;
-/** How much of an answer is searched, and how much of it is masked: an answer with more is not of this API. */
-const FIELDS_SEARCHED = 100_000;
+/** How much is searched, and how much of it is masked: thousands of applications have less. */
+const FIELDS_SEARCHED = 200_000;
 const MASKS = 50;
-const CHARACTERS_MASKED = 64 * 1024;
+const CHARACTERS_MASKED = 128 * 1024;
 
-/** Masks whatever bears the name of a secret, in any answer, before anything is said of it. The readers mask what they take. */
-function maskSecrets(json: unknown, mask: Mask): void {
-  const rest: unknown[] = [json];
+/**
+ * Masks whatever bears the name of a secret, or stands below such a name, before anything is said of an answer. (The readers
+ * mask what they take.) Returns whether the whole answer could be searched.
+ */
+function maskSecrets(json: unknown, mask: Mask): boolean {
+  const rest: { value: object; isSecret: boolean }[] = [];
   let [fields, masks, characters] = [0, 0, 0];
-  for (let value = rest.pop(); value !== undefined; value = rest.pop()) {
-    if (typeof value !== 'object' || value === null) continue;
-    for (const [name, field] of Object.entries(value)) {
-      if (++fields > FIELDS_SEARCHED || masks >= MASKS) return;
-      if (typeof field === 'object' && field !== null) rest.push(field);
-      if (typeof field !== 'string' || field.length < SHORTEST || !secretName.test(name)) continue;
-      characters += field.length;
-      if (characters > CHARACTERS_MASKED) return;
-      mask(field);
-      masks += 1;
+  const look = (value: unknown, isSecret: boolean) => {
+    fields += 1;
+    if (typeof value === 'object' && value !== null) rest.push({ value, isSecret });
+    if (typeof value !== 'string' || value.length < SHORTEST || !isSecret) return;
+    masks += 1;
+    characters += value.length;
+    if (masks <= MASKS && characters <= CHARACTERS_MASKED) mask(value);
+  };
+  look(json, false);
+  for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
+    const { value, isSecret } = next;
+    const isList = Array.isArray(value);
+    for (const name in value) {
+      look((value as Record<string, unknown>)[name], isSecret || (!isList && secretName.test(name)));
+      if (fields > FIELDS_SEARCHED || masks > MASKS || characters > CHARACTERS_MASKED) return false;
     }
   }
+  return true;
 }

@@ -54,6 +54,9 @@ export function operationOf({ method, url }: { method: string; url: string }, cl
   return `${method} ${origin}${pathname.split('/').map(clean).join('/')}`;
 }
 
+/** How much of each of the server's texts is shown, in characters. */
+const SAID_LIMIT = 300;
+
 /**
  * What a server says about a failure, as `: "message; details"`, or nothing where it says nothing usable: `message`
  * and `details` of Run:ai and GitHub, `error` and `error_description` of OAuth 2 (RFC 6749, 5.2).
@@ -64,8 +67,9 @@ export function said(body: { kind: string; json?: unknown }, clean: Setting['cle
   const texts = ['message', 'details', 'error', 'error_description']
     .map((name) => fields[name])
     .filter((value): value is string => typeof value === 'string' && value.trim() !== '')
-    .map(clean);
-  return texts.length === 0 ? '' : `: "${texts.join('; ')}"`;
+    .map((value) => value.slice(0, SAID_LIMIT));
+  // Together, since a secret may be spread over them.
+  return texts.length === 0 ? '' : `: "${clean(texts.join('; '))}"`;
 }
 
 const sentences: Record<Failure, string> = {

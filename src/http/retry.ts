@@ -16,8 +16,8 @@ export type Failure =
 export type Outcome = { failure: Failure } | { status: number; unreadable: boolean };
 
 export interface Verdict {
-  /** Whether the request is worth sending again: for as long as there is time, or only so often. */
-  again: boolean | 'briefly';
+  /** Whether the request is worth sending again: for as long as there is time, or only so often, or only so long. */
+  again: boolean | 'a-few-times' | 'for-a-while';
   /**
    * Whether the server may have done the work without us learning of it: by the time of its answer, or, where
    * something else answered or gave up, at any time after.
@@ -38,20 +38,23 @@ const neverArrived = new Set<Failure>([
 const gaveUp = new Set([408, 504]);
 const hopeless = new Set<Failure>(['certificate', 'proxy-refused']);
 // The fault may pass, but hardly ever does.
-const stubborn = new Set<Failure>(['protocol', 'unknown-host']);
+const stubborn: Partial<Record<Failure, Verdict['again']>> = {
+  protocol: 'a-few-times',
+  'unknown-host': 'for-a-while',
+};
 
 /** What an outcome means for the request: whether to send it again, and whether it may have been carried out. */
 export function judge(outcome: Outcome): Verdict {
   if ('failure' in outcome) {
     const { failure } = outcome;
-    const again = stubborn.has(failure) ? 'briefly' : !hopeless.has(failure);
+    const again = stubborn[failure] ?? !hopeless.has(failure);
     return { again, lost: neverArrived.has(failure) ? false : 'at-any-time' };
   }
   const { status, unreadable } = outcome;
   // A redirect can be how a server says that it has done the work (RFC 9110, 15.4.4).
   const answered = unreadable || (status >= 300 && status < 400) || (status >= 500 && status !== 501);
   const lost = gaveUp.has(status) ? 'at-any-time' : answered && 'by-now';
-  return { again: unreadable ? 'briefly' : retryableStatuses.has(status), lost };
+  return { again: unreadable ? 'a-few-times' : retryableStatuses.has(status), lost };
 }
 
 /** How often a request is sent whose answer cannot be read. */
@@ -59,10 +62,14 @@ const UNREADABLE_LIMIT = 3;
 /** How long a host name that does not exist is looked for, in milliseconds. */
 const UNKNOWN_HOST_LIMIT = 10_000;
 
-/** Whether a fault that hardly ever passes was seen often enough (`times`), or for long enough (`elapsed`, in milliseconds). */
-export function isEnough(outcome: Outcome, { times, elapsed }: { times: number; elapsed: number }): boolean {
-  if ('failure' in outcome && outcome.failure === 'unknown-host') return elapsed >= UNKNOWN_HOST_LIMIT;
-  return judge(outcome).again === 'briefly' && times >= UNREADABLE_LIMIT;
+/**
+ * Whether a request was sent often enough, or for long enough.
+ * @param times how often the outcome was one that is tried `a-few-times`
+ * @param elapsed milliseconds since the first attempt
+ */
+export function isEnough(again: Verdict['again'], { times, elapsed }: { times: number; elapsed: number }): boolean {
+  if (again === 'for-a-while') return elapsed >= UNKNOWN_HOST_LIMIT;
+  return again === 'a-few-times' ? times >= UNREADABLE_LIMIT : !again;
 }
 
 /**
@@ -77,10 +84,13 @@ export function waitAsked(headers: IncomingHttpHeaders, ours: number): number | 
   return Number.isNaN(date) ? undefined : Math.max(0, date - serverNow(headers, ours));
 }
 
+/** No server's clock shows a time before 2001 or after 2286. */
+const [EARLIEST, LATEST] = [1e12, 1e13];
+
 /** The time on the server's clock, in milliseconds since the epoch; ours where it sent no `Date`. */
 export function serverNow(headers: IncomingHttpHeaders, ours: number): number {
   const date = Date.parse(headers.date ?? '');
-  return Number.isNaN(date) ? ours : date;
+  return date > EARLIEST && date < LATEST ? date : ours;
 }
 
 const FIRST_PAUSE = 500;

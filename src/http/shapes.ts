@@ -25,9 +25,16 @@ export function optionalText(fields: Fields, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
+/** No secret is longer, or has more lines: it would take long to mask. */
+const SECRET_LIMIT = 64 * 1024;
+const SECRET_LINES = 20;
+
 /** Masks a secret that was found, before anything else is done with it. */
 export function secret(value: string | undefined, mask: (secret: string) => void): string | undefined {
-  if (value !== undefined) mask(value);
+  if (value === undefined) return undefined;
+  if (value.length > SECRET_LIMIT || value.split(/[\r\n]+/).length > SECRET_LINES)
+    throw missing('a secret of usual size');
+  mask(value);
   return value;
 }
 
@@ -38,13 +45,12 @@ export function integer(fields: Fields, name: string): number {
 }
 
 // RFC 3339, with a zone: a time without one would be read by the clock of this machine.
-export const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 
-/** Milliseconds since the epoch. */
-export function time(fields: Fields, name: string): number | undefined {
-  const text = optionalText(fields, name) ?? '';
-  const value = isoTime.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(value) ? undefined : value;
+/** Milliseconds since the epoch; undefined for what is not a time. */
+export function time(value: unknown): number | undefined {
+  const time = typeof value === 'string' && isoTime.test(value) ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(time) ? undefined : time;
 }
 
 export function missing(what: string): RunaiError {

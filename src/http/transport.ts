@@ -41,6 +41,15 @@ export interface TransportOptions {
   cancellation: Cancellation;
 }
 
+/** How far a server's clock is ahead of ours, in milliseconds; not a number where its answers contradict each other. */
+interface Lead {
+  least: number;
+  most: number;
+}
+
+/** By how much a clock may be set while a run lasts, in milliseconds. */
+const CLOCK_STEP = 1_000;
+
 interface Attempt<T> {
   result: Result<T>;
   outcome: Outcome;
@@ -59,8 +68,7 @@ interface Attempt<T> {
 export class Transport {
   readonly #options: TransportOptions;
   readonly #deadline: number;
-  /** How far each server's clock is ahead of ours. */
-  readonly #clockLeads = new Map<string, { least: number; most: number }>();
+  readonly #clockLeads = new Map<string, Lead>();
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -95,8 +103,8 @@ export class Transport {
       if ('failure' in result) cancellation.refuse(call.whenCancelled);
       if ('body' in result && !verdict.again) return answerTo(call, { ...result, attempts, lost });
       const problem = (this.#isCutOff(outcome) && earlier) || this.#problem(call, result, attempts);
-      if (verdict.again === 'briefly') times += 1;
-      if (!verdict.again || isEnough(outcome, { times, elapsed: clock.now() - startedAt })) throw problem;
+      if (verdict.again === 'a-few-times') times += 1;
+      if (isEnough(verdict.again, { times, elapsed: clock.now() - startedAt })) throw problem;
       await this.#pause(call, { problem, attempts, asked });
       earlier = problem;
       const done = verdict.lost ? await call.lookAgain?.() : undefined;
@@ -107,14 +115,19 @@ export class Transport {
 
   /** What the clock of the server at `url` can have shown at a moment of ours; undefined if no answer had a `Date`. */
   serverTime(url: string, ours: number): Span | undefined {
-    const lead = this.#clockLeads.get(new URL(url).origin);
+    const lead = this.#leadOf(url);
     return lead && { earliest: ours + lead.least, latest: ours + lead.most };
   }
 
   /** When something happened by our clock that happened at `theirs` by the clock of the server at `url`. */
   ourTime(url: string, theirs: Span): Span | undefined {
-    const lead = this.#clockLeads.get(new URL(url).origin);
+    const lead = this.#leadOf(url);
     return lead && { earliest: theirs.earliest - lead.most, latest: theirs.latest - lead.least };
+  }
+
+  #leadOf(url: string): Lead | undefined {
+    const lead = this.#clockLeads.get(new URL(url).origin);
+    return lead && !Number.isNaN(lead.least) ? lead : undefined;
   }
 
   /** Milliseconds until the deadline. */
@@ -189,8 +202,11 @@ export class Transport {
     if (Number.isNaN(date)) return;
     const { origin } = new URL(url);
     const { least, most } = this.#clockLeads.get(origin) ?? { least: -Infinity, most: Infinity };
-    const lead = { least: Math.max(least, date - clock.now()), most: Math.min(most, date + 1000 - from) };
-    this.#clockLeads.set(origin, lead);
+    const [low, high] = [Math.max(least, date - clock.now()), Math.min(most, date + 1000 - from)];
+    // A clock that is set a little meanwhile is somewhere between; clocks that contradict each other tell nothing.
+    const lead = low <= high ? { least: low, most: high } : { least: high, most: low };
+    const isSteady = low - high < CLOCK_STEP;
+    this.#clockLeads.set(origin, isSteady ? lead : { least: Number.NaN, most: Number.NaN });
   }
 
   async #pause<T>(

@@ -6,10 +6,15 @@ export const secretsHint =
 
 /** A token goes into a header, which cannot carry everything. */
 export function checkHeader(reader: InputReader, name: InputName, source: string): void {
-  if (!/[^\u0020-\u007e]/.test(reader.given(name))) return;
+  if (fitsHeader(reader.given(name))) return;
   reader.report(
     `${name} holds a line break or another character that a header cannot carry: is it the whole output of ${source}, and nothing else?`,
   );
+}
+
+/** Whether a header can carry a text: printable ASCII. */
+export function fitsHeader(text: string): boolean {
+  return /^[ -~]*$/.test(text);
 }
 
 /** Whether a secret may be sent there. */

@@ -34,7 +34,8 @@ function readPlace(reader: InputReader): Place {
   if (value === 'repository') return { kind: 'repository', repository };
   if (value === 'organization') return { kind: 'organization', organization: repository.split('/')[0] as string };
   const [, environment = ''] = /^environment:\s*(\S.*)$/.exec(value) ?? [];
-  if (!environment) {
+  // In a path, dots alone mean another folder.
+  if (!environment || /^\.\.?$/.test(environment)) {
     reader.report(`store-in is ${reader.quote(value)}: it must be repository, environment:<name> or organization`);
   }
   return { kind: 'environment', repository, environment };
@@ -42,7 +43,8 @@ function readPlace(reader: InputReader): Place {
 
 function readApiUrl(reader: InputReader): string {
   const url = reader.source.env['GITHUB_API_URL'] || 'https://api.github.com';
-  if (!isSafeUrl(url)) reader.report('store-as: the environment variable GITHUB_API_URL is not an https URL');
+  if (!isSafeUrl(url) || /[?#]/.test(url))
+    reader.report('store-as: the environment variable GITHUB_API_URL is not an https URL');
   return url.replace(/\/+$/, '');
 }
 

@@ -24,39 +24,51 @@ export async function createUser(inputs: InputsFor<'create-user'>, context: Cont
   const { emails } = inputs;
   await authorize(context, inputs.credentials);
   const permissions = await lookUpRules(context.client, inputs.accessRules);
-  const outcomes: Outcome[] = emails.map((email) => ({ email }));
-  const queue = outcomes.values();
-  const worker = async () => {
-    for (const outcome of queue) {
-      if (outcomes.some(endsTheRun) || context.client.remaining <= 0) return;
-      await createOne(context, { inputs, permissions, outcome });
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, emails.length) }, worker));
+  const outcomes: Outcome[] = emails.map((email) => ({ email, ...(permissions.length === 0 && { rulesMade: 0 }) }));
+  await forEach(context, outcomes, (outcome) => createOne(context, inputs, outcome));
+  // Before anything else can go wrong.
   publishUsers(context, outcomes);
-  const failed = outcomes.filter(({ user, error }) => error !== undefined || !user);
+  if (permissions.length > 0) {
+    const created = outcomes.filter(({ user, error }) => user && error === undefined);
+    await forEach(context, created, (outcome) => giveAccess(context, permissions, outcome));
+    publishUsers(context, outcomes);
+  }
+  const failed = outcomes.filter((outcome) => failureOf(outcome) !== undefined);
   if (failed.length > 0) throw problemOf(outcomes, failed);
   summarize(context, outcomes);
 }
 
-/** Fills in what came of one address. */
-async function createOne(
-  context: Context,
-  { inputs, permissions, outcome }: { inputs: InputsFor<'create-user'>; permissions: Permission[]; outcome: Outcome },
+/** Works on several at a time, until nothing more is worth trying. An error is noted as the outcome of its address. */
+async function forEach(
+  { client }: Context,
+  outcomes: Outcome[],
+  work: (outcome: Outcome) => Promise<void>,
 ): Promise<void> {
-  const { client, log } = context;
+  const queue = outcomes.values();
+  const worker = async () => {
+    for (const outcome of queue) {
+      if (outcomes.some(endsTheRun) || client.remaining <= 0) return;
+      await work(outcome).catch((error) => {
+        outcome.error = error;
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, outcomes.length) }, worker));
+}
+
+async function createOne({ client, log }: Context, inputs: InputsFor<'create-user'>, outcome: Outcome): Promise<void> {
   const { email } = outcome;
-  try {
-    const user = await create(client, { ...inputs, email });
-    outcome.user = user;
-    log.info(whatHappened(user, `${email} on ${client.baseUrl}`));
-    if (user.flaw) throw user.flaw;
-    outcome.rulesMade = await grantAccess(client, { id: user.username, type: 'user' }, permissions);
-    const { rulesMade: made } = outcome;
-    if (made > 0) log.info(`Gave the user ${email} ${made} access ${made === 1 ? 'rule' : 'rules'}`);
-  } catch (error) {
-    outcome.error = error;
-  }
+  const user = await create(client, { ...inputs, email });
+  outcome.user = user;
+  log.info(whatHappened(user, `${email} on ${client.baseUrl}`));
+  if (user.flaw) throw user.flaw;
+}
+
+async function giveAccess({ client, log }: Context, permissions: Permission[], outcome: Outcome): Promise<void> {
+  const { email, user } = outcome;
+  const made = await grantAccess(client, { id: user?.username ?? email, type: 'user' }, permissions);
+  outcome.rulesMade = made;
+  if (made > 0) log.info(`Gave the user ${email} ${made} access ${made === 1 ? 'rule' : 'rules'}`);
 }
 
 const hopeless = new Set(['token-rejected', 'forbidden', 'blocked', 'interrupted', 'internal']);
@@ -70,12 +82,11 @@ function publishUsers({ publish }: Context, outcomes: Outcome[]): void {
   const passwords = outcomes.flatMap(({ email, user }) =>
     user?.temporaryPassword === undefined ? [] : [[email, user.temporaryPassword] as const],
   );
-  const users = outcomes.map(({ email, user, error }) => ({
-    email,
-    ...(user?.id !== undefined && { id: user.id }),
-    ...(user && { created: user.created }),
-    ...(error === undefined ? !user && { error: 'not tried' } : { error: messageOf(error) }),
-  }));
+  const users = outcomes.map((outcome) => {
+    const { email, user } = outcome;
+    const error = failureOf(outcome);
+    return { email, ...(user?.id && { id: user.id }), ...(user && { created: user.created }), ...(error && { error }) };
+  });
   const [only] = outcomes.length === 1 ? outcomes : [];
   const list = JSON.stringify(Object.fromEntries(passwords));
   // Each password was masked when it was read.
@@ -95,8 +106,11 @@ function publishUsers({ publish }: Context, outcomes: Outcome[]): void {
   });
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof RunaiError ? error.describe() : 'failed unexpectedly';
+/** Why the work for an address is not done; undefined where it is. */
+function failureOf({ user, rulesMade, error }: Outcome): string | undefined {
+  if (error !== undefined) return error instanceof RunaiError ? error.describe() : 'failed unexpectedly';
+  if (!user) return 'not tried';
+  return rulesMade === undefined ? 'created, but the access rules were not tried' : undefined;
 }
 
 /** One error for all addresses that failed; that of the only address is the error itself. */
@@ -104,9 +118,7 @@ function problemOf(outcomes: Outcome[], failed: Outcome[]): unknown {
   const errors = failed.flatMap(({ error }) => (error === undefined ? [] : [error]));
   const first = errors.find((error) => error instanceof RunaiError) ?? errors[0];
   if (outcomes.length === 1 || !(first instanceof RunaiError)) return first;
-  const list = failed.map(
-    ({ email, error }) => `\n- ${email}: ${error === undefined ? 'not tried' : messageOf(error)}`,
-  );
+  const list = failed.map((outcome) => `\n- ${outcome.email}: ${failureOf(outcome)}`);
   const message = `${failed.length} of ${outcomes.length} users failed:${list.join('')}\nThe outputs users and temporary-passwords hold what was done`;
   return new RunaiError(first.code, message, { status: first.status, cause: first });
 }

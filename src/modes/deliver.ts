@@ -1,5 +1,6 @@
 import { RunaiError } from '../errors.ts';
 import type { Rehearsed } from '../github/store.ts';
+import { splitCredentials } from '../inputs/reader.ts';
 import { grantAccess, type Permission, subjectTypeOf } from '../runai/access-rules.ts';
 import type { IssuedApplication } from '../runai/applications.ts';
 import { requestToken } from '../runai/tokens.ts';
@@ -62,13 +63,17 @@ function withFate(
   problem: unknown,
   { delivery, delivered, isPublished }: { delivery: Delivery; delivered: Delivered; isPublished: boolean },
 ): unknown {
-  if (!(problem instanceof RunaiError)) return problem;
+  if (problem === undefined) return undefined;
   const { store, oldIsDead } = delivery;
   const why = oldIsDead ? ', because the old ones no longer work' : '';
-  if (delivered.stored) return problem.warn(`The new credentials were stored anyway${why}.`);
+  const known =
+    problem instanceof RunaiError
+      ? problem
+      : new RunaiError('internal', 'failed unexpectedly; this is a bug', { cause: problem });
+  if (delivered.stored) return known.warn(`The new credentials were stored anyway${why}.`);
   const copy = isPublished ? 'the outputs of this step hold the only copy' : 'they are lost';
   const dead = oldIsDead ? ' The credentials that are stored no longer work.' : '';
-  return problem.warn(`The new credentials are not stored as ${store?.description}: ${copy}.${dead}`);
+  return known.warn(`The new credentials are not stored as ${store?.description}: ${copy}.${dead}`);
 }
 
 async function keep(
@@ -119,7 +124,8 @@ const PAUSE = 1_000;
  * @throws RunaiError `unverified`
  */
 async function verify({ client, log }: Context, issued: IssuedApplication): Promise<void> {
-  const { clientId = '', clientSecret = '', enabled } = issued;
+  // As whoever reads the one value takes it apart.
+  const [clientId = '', clientSecret = ''] = splitCredentials(`${issued.clientId}:${issued.clientSecret}`);
   const until = client.now() + Math.min(PATIENCE, client.remaining / 2);
   for (;;) {
     try {
@@ -128,7 +134,7 @@ async function verify({ client, log }: Context, issued: IssuedApplication): Prom
     } catch (error) {
       if (!(error instanceof RunaiError) || error.code === 'interrupted') throw error;
       const isLast = error.code !== 'credentials' || client.now() + PAUSE >= until || !(await client.wait(PAUSE));
-      if (isLast) throw unverified(error, enabled);
+      if (isLast) throw unverified(error, issued.enabled);
     }
   }
 }

@@ -9,6 +9,7 @@ import {
   deleteApplication,
   type IssuedApplication,
   listApplications,
+  unreadableRow,
 } from '../runai/applications.ts';
 import type { Client } from '../runai/client.ts';
 import {
@@ -65,13 +66,18 @@ async function look(
     .filter((application) => isMember(family, application))
     .map((application): Member => {
       const { createdAt, lastLogin } = application;
-      const spans = [createdAt, lastLogin].map((time) => (time === undefined ? undefined : theirs(time)));
-      return { application, createdAt: spans[0], lastLogin: spans[1] };
+      return {
+        application,
+        createdAt: createdAt === undefined ? undefined : theirs(createdAt),
+        lastLogin: typeof lastLogin === 'number' ? theirs(lastLogin) : lastLogin,
+      };
     });
   const written: Span | undefined = updatedAt === undefined ? undefined : spanOf(updatedAt);
   const storedAt = written && (store.ourTime(written) ?? written);
   const clocksKnown = Boolean(client.ourTime(spanOf(0)) && store.ourTime(spanOf(0)));
-  const isWhole = !odd.some((row) => isMember(family, { name: String((row as { name?: unknown } | null)?.name) }));
+  const isWhole = !odd.some((row) => isMember(family, { name: (row as { name?: unknown } | null)?.name }));
+  // Without any member to see, there would be nobody whose access rules the next one gets.
+  if (members.length === 0 && (!isWhole || (rows.length === 0 && odd.length > 0))) throw unreadableRow(client);
   if (!clocksKnown && members.length > 0) {
     log.warning('One of the servers does not tell its time (no Date header), so no application is deleted.');
   }
@@ -133,7 +139,14 @@ async function permissionsFor(
   if (accessRules) return lookUpRules(client, accessRules);
   if (!example) return [];
   const { application } = example;
-  const rules = await rulesOf(client, { id: application.clientId, type: subjectTypeOf(application) });
+  const subject = { id: application.clientId, type: subjectTypeOf(application) };
+  const { rules, odd } = await rulesOf(client, subject);
+  if (odd > 0) {
+    const name = client.clean(application.name);
+    throw new RunaiError('unreadable', `the access rules of the application ${name} cannot all be read`, {
+      hint: 'Nothing was changed. Say with access-rules which ones the next application is to get.',
+    });
+  }
   return rules.map(({ roleId, scopeType, scopeId }) => {
     const text = client.clean(`${roleId} @ ${scopeType}:${scopeId}`);
     return { roleId, scopeType: scopeType as Permission['scopeType'], scopeId, text };
@@ -164,8 +177,9 @@ async function retire(
       retired.push(name);
       log.info(`Deleted the application ${client.clean(name)}, which nobody uses any more`);
     } catch (error) {
-      if (!(error instanceof RunaiError) || error.code === 'interrupted') throw error;
+      if (!(error instanceof RunaiError)) throw error;
       failures.push({ name, error });
+      if (error.code === 'interrupted') break;
     }
   }
   publish({ values: { 'retired-apps': retired.join('\n') } });
@@ -181,33 +195,39 @@ async function retire(
   });
 }
 
+/** How many members the log and the summary speak of. */
+const SHOWN = 20;
+
 /** Says in the log and in the summary, of each member, what it is and what happens to it. */
 function report(
   { client, log, summarize }: Context,
   { assessment, next, retired }: { assessment: Assessment; next: string | undefined; retired: string[] },
 ): void {
-  const lines = assessment.standings.map((standing) => {
+  const shown = assessment.standings.slice(0, SHOWN);
+  const lines = shown.map((standing) => {
     const { member, role } = standing;
     const { name, createdAt, lastLogin } = member.application;
     const fate = fateOf(standing, { isRetired: retired.includes(name), isReplaced: next !== undefined });
-    const times = [createdAt, lastLogin].map((time) => (time === undefined ? 'never' : isoTime(time)));
-    return [client.clean(name), role, times[0] === 'never' ? 'unknown' : times[0], times[1], fate];
+    return [client.clean(name), role, inWords(createdAt), inWords(lastLogin), fate];
   });
   for (const [name, role, made, used, fate] of lines) {
     log.info(`${name}: ${role}, made ${made}, last used ${used}; ${fate}`);
   }
-  const kept = assessment.standings.filter(
-    ({ member, role }) => role === 'previous' && !retired.includes(member.application.name),
-  );
+  const rest = assessment.standings.length - shown.length;
+  if (rest > 0) log.notice(`There are ${rest} more, which are older.`);
+  const kept = shown.filter(({ member, role }) => role === 'previous' && !retired.includes(member.application.name));
   for (const { member, reason } of kept) {
     const { name, lastLogin } = member.application;
-    const used = lastLogin === undefined ? 'never' : isoTime(lastLogin);
     log.notice(
-      `The application ${client.clean(name)} is kept: ${reason ?? 'it could not be deleted'} (last used: ${used})`,
+      `The application ${client.clean(name)} is kept: ${reason ?? 'it could not be deleted'} (last used: ${inWords(lastLogin)})`,
     );
   }
   if (next) lines.unshift([next, 'next', isoTime(client.now()), 'never', 'in use from now on']);
   summarize('Run:ai applications', { head: ['application', 'what it is', 'made', 'last used', 'what happens'], lines });
+}
+
+function inWords(time: number | 'never' | undefined): string {
+  return typeof time === 'number' ? isoTime(time) : (time ?? 'unknown');
 }
 
 function fateOf(

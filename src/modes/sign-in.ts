@@ -76,6 +76,9 @@ function lifetimeOf(idToken: string): number {
 function withClaims({ client }: Context, { error, idToken }: { error: unknown; idToken: string }): unknown {
   if (!(error instanceof RunaiError) || error.code !== 'credentials') return error;
   const claims = claimsOf(idToken);
-  const said = (['iss', 'aud', 'sub'] as const).map((name) => `${name} ${client.clean(String(claims[name]))}`);
+  const said = ['iss', 'aud', 'sub'].map((name) => {
+    const claim = claims[name];
+    return `${name} ${typeof claim === 'string' ? client.clean(claim) : 'not a text'}`;
+  });
   return error.with({ hint: `${error.hint} The job's token says: ${said.join(', ')}.` });
 }

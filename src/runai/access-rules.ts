@@ -85,7 +85,7 @@ function roleNamed(client: Client, wanted: string, roles: Role[]): Role {
  */
 export async function grantAccess(client: Client, subject: Subject, permissions: Permission[]): Promise<number> {
   if (permissions.length === 0) return 0;
-  const existing = await rulesOf(client, subject);
+  const { rules: existing } = await rulesOf(client, subject);
   let made = 0;
   for (const { text, ...permission } of permissions) {
     const rule = { subjectId: subject.id, subjectType: subject.type, ...permission };
@@ -105,7 +105,7 @@ export async function grantAccess(client: Client, subject: Subject, permissions:
   return made;
 }
 
-/** Whether this run made the rule. A conflict means that it is there. */
+/** Whether this run made the rule. A conflict means that it is there, and an answer about another rule that it may be: the list tells. */
 async function makeRule(client: Client, subject: Subject, rule: AccessRule): Promise<boolean> {
   const { answer, others } = await client.find('accessRules', (path) => ({
     method: 'POST',
@@ -115,18 +115,27 @@ async function makeRule(client: Client, subject: Subject, rule: AccessRule): Pro
     // No conflict is documented for a second rule of the same content, so after a lost answer the list has the say.
     lookAgain: async () => ((await includesRule(client, subject, rule)) ? rule : undefined),
   }));
-  if (answer.status === 409) return false;
-  client.valueOf(answer, others);
-  return true;
+  const isMade = answer.body.kind === 'read';
+  if (!isMade && answer.status !== 409) throw client.refusal(answer, others);
+  const isSure =
+    answer.body.kind === 'read' &&
+    includes([answer.body.value], rule) &&
+    answer.body.value.subjectId === rule.subjectId;
+  if (isSure || (await includesRule(client, subject, rule))) return isMade;
+  throw client.refusal(answer, others).with({ code: 'access-rule', hint: 'The control plane does not list the rule.' });
 }
 
 async function includesRule(client: Client, subject: Subject, rule: AccessRule): Promise<boolean> {
-  return includes(await rulesOf(client, subject), rule);
+  return includes((await rulesOf(client, subject)).rules, rule);
 }
 
-/** All rules of a subject; the filter is checked again here. */
-export async function rulesOf(client: Client, subject: Subject): Promise<AccessRule[]> {
+/** All rules of a subject; the filter is checked again here. Also how many cannot be read, whosever they are. */
+export async function rulesOf(client: Client, subject: Subject): Promise<{ rules: AccessRule[]; odd: number }> {
   const isUser = subject.type === 'user';
+  // Addresses are the same in any case, client ids are not.
+  const same = (id: string) => (isUser ? foldCase(id) === foldCase(subject.id) : id === subject.id);
+  const isTheirs = (rule: AccessRule) => same(rule.subjectId) && isUser === (rule.subjectType === 'user');
+  let odd = 0;
   const list = pages(async (offset) => {
     const query = `?subjectIds=${encodeURIComponent(subject.id)}&limit=${PAGE}&offset=${offset}`;
     const { value } = await client.ask('accessRules', (path) => ({
@@ -134,13 +143,13 @@ export async function rulesOf(client: Client, subject: Subject): Promise<AccessR
       path: path + query,
       read: readAccessRules,
     }));
+    odd += value.odd.length;
     const end = offset + value.rows.length + value.odd.length;
-    return { items: value.rows, next: end > offset && end < value.total ? end : undefined };
+    // A page without anything, though more is counted, hides the rest.
+    if (end === offset && end < value.total) odd += value.total - end;
+    return { ...value, next: end > offset && end < value.total ? end : undefined };
   });
-  const found = await collect(list);
-  // Addresses are the same in any case, client ids are not.
-  const same = (id: string) => (isUser ? foldCase(id) === foldCase(subject.id) : id === subject.id);
-  return found.filter(({ subjectId, subjectType }) => same(subjectId) && isUser === (subjectType === 'user'));
+  return { rules: await collect(list, isTheirs), odd };
 }
 
 function includes(rules: AccessRule[], wanted: AccessRule): boolean {
@@ -159,7 +168,7 @@ function listRoles(client: Client): Promise<Role[]> {
         path: path.startsWith('/api/v1/') ? path : `${path}?limit=${PAGE}&offset=${offset}`,
         read: readRoles,
       }));
-      return { items: value.rows, next: value.next };
+      return value;
     }),
   );
 }

@@ -1,15 +1,4 @@
-import {
-  type Fields,
-  integer,
-  isoTime,
-  list,
-  missing,
-  object,
-  optionalText,
-  secret,
-  text,
-  time,
-} from '../http/shapes.ts';
+import { type Fields, integer, list, missing, object, optionalText, secret, text, time } from '../http/shapes.ts';
 
 /**
  * One small check for each shape of answer. Each throws `unreadable` where a promised field is missing or of the wrong
@@ -24,8 +13,8 @@ export interface ApplicationRow {
   name: string;
   clientId: string;
   createdAt: number | undefined;
-  /** When it last got a token. */
-  lastLogin: number | undefined;
+  /** When it last got a token; undefined where the control plane does not say, or not so that it can be read. */
+  lastLogin: number | 'never' | undefined;
   enabled: boolean;
 }
 
@@ -34,6 +23,8 @@ export interface CreatedApplication {
   clientSecret: string;
   id: string | undefined;
   clientId: string | undefined;
+  /** Whether the answer is about the application that was asked for. */
+  isAsked: boolean;
 }
 
 export interface User {
@@ -92,7 +83,8 @@ export function readCreatedApplication(
 ): CreatedApplication {
   const clientSecret = readClientSecret(json, mask);
   const fields = object(json);
-  return { clientSecret, id: optionalId(fields['id']), clientId: clientIdOf(fields, name) };
+  const isAsked = fields['name'] === undefined || fields['name'] === name;
+  return { clientSecret, id: optionalId(fields['id']), clientId: clientIdOf(fields, name), isAsked };
 }
 
 /** The answer to a secret reset, in both generations. */
@@ -112,8 +104,8 @@ export function readApplications(json: unknown): Rows<ApplicationRow> {
       id: id(fields),
       name,
       clientId,
-      createdAt: time(fields, 'createdAt'),
-      lastLogin: time(fields, 'lastLogin'),
+      createdAt: time(fields['createdAt']),
+      lastLogin: fields['lastLogin'] === null ? 'never' : time(fields['lastLogin']),
       enabled: fields['enabled'] !== false,
     };
   });
@@ -132,7 +124,7 @@ export function readCreatedUser(json: unknown, mask: Mask): CreatedUser {
   const user = {
     id: optionalId(fields['id']),
     username: optionalText(fields, 'username') ?? optionalText(fields, 'email'),
-    createdAt: createdAt && isoTime.test(createdAt) ? createdAt : undefined,
+    createdAt: time(createdAt) === undefined ? undefined : createdAt,
     temporaryPassword,
   };
   // Without either, this is no answer to a create at all.
@@ -151,7 +143,7 @@ export function readUsers(json: unknown): Rows<User> {
     id: id(fields),
     username: label(fields, 'username'),
     isLocal: fields['isLocal'] !== false,
-    createdAt: time(fields, 'createdAt'),
+    createdAt: time(fields['createdAt']),
   }));
 }
 
@@ -186,8 +178,8 @@ export function readAccessRules(json: unknown): Rows<AccessRule> & { total: numb
 export function readAccessRule(json: unknown): AccessRule {
   const fields = object(json);
   const [subjectId, subjectType] = [text(fields, 'subjectId'), text(fields, 'subjectType')];
-  const [scopeType, scopeId] = [text(fields, 'scopeType'), text(fields, 'scopeId')];
-  return { subjectId, subjectType, roleId: integer(fields, 'roleId'), scopeType, scopeId };
+  const scopeType = text(fields, 'scopeType');
+  return { subjectId, subjectType, roleId: integer(fields, 'roleId'), scopeType, scopeId: scopeId(fields['scopeId']) };
 }
 
 function page<T>(json: unknown, name: string, read: (fields: Fields) => T): PagedRows<T> {
@@ -197,6 +189,9 @@ function page<T>(json: unknown, name: string, read: (fields: Fields) => T): Page
   return { ...readable(list(fields[name]), read), next: Number.isInteger(next) ? (next as number) : undefined };
 }
 
+/** A list with more rows that cannot be read is not of this API. */
+const ODD_LIMIT = 1_000;
+
 function readable<T>(items: unknown[], read: (fields: Fields) => T): Rows<T> {
   const result: Rows<T> = { rows: [], odd: [] };
   for (const item of items) {
@@ -204,6 +199,7 @@ function readable<T>(items: unknown[], read: (fields: Fields) => T): Rows<T> {
       result.rows.push(read(object(item)));
     } catch {
       result.odd.push(item);
+      if (result.odd.length > ODD_LIMIT) throw missing('rows that can be read');
     }
   }
   return result;

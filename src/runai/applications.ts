@@ -57,16 +57,20 @@ export function createApplication(
 }
 
 function issuedBy(
-  { clientSecret, id, clientId }: CreatedApplication,
+  { clientSecret, id, clientId, isAsked }: CreatedApplication,
   { name, path }: { name: string; path: string },
 ): IssuedApplication {
-  const isComplete = id !== undefined && clientId !== undefined;
+  const isComplete = id !== undefined && clientId !== undefined && isAsked;
   return { name, id, clientId, endpoint: path, clientSecret, enabled: true, flaw: isComplete ? undefined : oddAnswer };
 }
 
-const oddAnswer = new RunaiError('unreadable', 'the control plane created the application, but sent no usable id', {
-  hint: 'The client secret was published and is valid. Look the application up in the control plane before you run this again.',
-});
+const oddAnswer = new RunaiError(
+  'unreadable',
+  'the control plane created the application, but its answer cannot be used',
+  {
+    hint: 'The client secret was published and is valid. Look the application up in the control plane before you run this again.',
+  },
+);
 
 /** All applications of the tenant: the list has no filter and no pages (Run:ai 2.20 to 3.0). */
 export async function listApplications(client: Client): Promise<Rows<Application>> {
@@ -88,18 +92,23 @@ export async function findApplication(client: Client, key: ApplicationKey): Prom
   const isMeant = (row: { id?: unknown; name?: unknown } | null) =>
     'id' in key ? row?.id === key.id : row?.name === key.name;
   const [found, ...others] = rows.filter(isMeant);
-  if (!found && odd.some((row) => isMeant(row as object | null))) {
-    throw new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
-      hint: 'Check that its id and its client id are set in the control plane.',
-    });
-  }
+  // A list of which nothing can be read does not show that the application is gone.
+  const isBroken = rows.length === 0 && odd.length > 0;
+  if (isBroken || odd.some((row) => isMeant(row as object | null))) throw unreadableRow(client);
   if (found && others.length > 0) {
-    const ids = [found, ...others].map(({ id }) => client.clean(id)).join(', ');
+    const ids = [found, ...others.slice(0, 4)].map(({ id }) => client.clean(id)).join(', ');
     throw new RunaiError('conflict', `${client.baseUrl} has several applications named ${client.clean(found.name)}`, {
       hint: `Their ids are ${ids}: use app-id to say which one is meant.`,
     });
   }
   return found;
+}
+
+/** Why a list is not believed in which the application, or all of them, cannot be read. */
+export function unreadableRow(client: Client): RunaiError {
+  return new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
+    hint: 'Check that its id and its client id are set in the control plane.',
+  });
 }
 
 /** Like `findApplication`. @throws RunaiError `not-found` where there is none */

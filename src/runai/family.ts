@@ -18,8 +18,8 @@ export interface Member {
   application: Application;
   /** Undefined where the control plane does not say. */
   createdAt: Span | undefined;
-  /** Undefined where it has never signed in. */
-  lastLogin: Span | undefined;
+  /** Undefined where the control plane does not say. */
+  lastLogin: Span | 'never' | undefined;
 }
 
 export interface Situation {
@@ -64,9 +64,11 @@ export function memberName({ name, tag }: Family, now: number): string {
   return `${name}-${tag}-${date}-${time}`;
 }
 
-export function isMember({ name, tag }: Family, application: { name: string }): boolean {
+export function isMember({ name, tag }: Family, application: { name: unknown }): boolean {
   const beginning = `${name}-${tag}-`;
-  return application.name.startsWith(beginning) && /^\d{8}-\d{6}$/.test(application.name.slice(beginning.length));
+  const whole = application.name;
+  if (typeof whole !== 'string' || !whole.startsWith(beginning)) return false;
+  return /^\d{8}-\d{6}$/.test(whole.slice(beginning.length));
 }
 
 /** Works out which member is in use, whether the next one is due, and which can go. */
@@ -91,7 +93,7 @@ export function assess({ members, storedAt, now, overlap, rotateAfter, isCertain
  */
 function exampleOf(newestFirst: Member[], inUse: Member | undefined): Member | undefined {
   const candidates = inUse ? newestFirst.slice(newestFirst.indexOf(inUse)) : newestFirst;
-  return candidates.find(({ lastLogin }) => lastLogin) ?? candidates[0];
+  return candidates.find(({ lastLogin }) => typeof lastLogin === 'object') ?? candidates[0];
 }
 
 function ageOf({ createdAt }: Member): number {
@@ -117,8 +119,9 @@ function reasonToKeep({
   if (!member.createdAt) return 'the control plane does not say when it was made';
   if (now - storedAt.latest < overlap) return 'the stored secret was written too recently';
   // Before, a job may have signed in with what it read earlier, whatever is stored now.
-  const isProven = inUse.lastLogin && inUse.lastLogin.earliest > storedAt.latest + overlap;
+  const isProven = typeof inUse.lastLogin === 'object' && inUse.lastLogin.earliest > storedAt.latest + overlap;
   if (!isProven) return 'nobody has signed in with the stored credentials since the overlap ended';
-  const isResting = !member.lastLogin || now - member.lastLogin.latest >= overlap;
+  if (!member.lastLogin) return 'the control plane does not say when it was last used';
+  const isResting = member.lastLogin === 'never' || now - member.lastLogin.latest >= overlap;
   return isResting ? undefined : 'it has signed in too recently';
 }

@@ -23,7 +23,7 @@ export async function findScope(client: Client, { scopeType, scopeId: nameOrId }
   const which = `${kind} named ${client.clean(nameOrId)}`;
   if (!found)
     throw new RunaiError('access-rule', `there is no ${which}`, { hint: await suggestion(client, kind, nameOrId) });
-  const ids = [found, ...others].map(({ id, clusterId }) =>
+  const ids = [found, ...others.slice(0, 4)].map(({ id, clusterId }) =>
     client.clean(clusterId ? `${id} (cluster ${clusterId})` : id),
   );
   throw new RunaiError('access-rule', `there is more than one ${which}`, {
@@ -52,7 +52,7 @@ async function listUnits(client: Client, kind: Kind, name: string | undefined): 
         path: `${path}?${filter}limit=${PAGE}&offset=${offset}`,
         read: (json) => readOrgUnits(json, list),
       }));
-      return { items: value.rows, next: value.next };
+      return value;
     }),
   );
 }

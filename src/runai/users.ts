@@ -63,11 +63,12 @@ export function createUser(
 function readIssuedUser(client: Client, { answer, email }: { answer: unknown; email: string }): IssuedUser {
   const user = readCreatedUser(answer, client.mask);
   const isSame = foldCase(user.username ?? '') === foldCase(email);
+  const isAsked = user.username === undefined || isSame;
   const username = isSame && user.username ? user.username : email;
-  return { ...user, username, flaw: user.id === undefined ? oddAnswer : undefined };
+  return { ...user, username, flaw: user.id === undefined || !isAsked ? oddAnswer : undefined };
 }
 
-const oddAnswer = new RunaiError('unreadable', 'the control plane created the user, but sent no usable id', {
+const oddAnswer = new RunaiError('unreadable', 'the control plane created the user, but its answer cannot be used', {
   hint: 'The temporary password was published and is valid. Look the user up in the control plane before you run this again.',
 });
 
@@ -89,8 +90,8 @@ export async function findUser(client: Client, email: string): Promise<FoundUser
     odd ||= value.odd.some((row) => isMeant((row as { username?: unknown } | null)?.username));
     const count = value.rows.length + value.odd.length;
     return {
-      items: value.rows.map((user) => ({ ...user, endpoint: path })),
-      odd: value.odd[0],
+      rows: value.rows.map((user) => ({ ...user, endpoint: path })),
+      odd: value.odd,
       next: count > 0 ? offset + count : undefined,
     };
   });
