@@ -23,10 +23,10 @@ export type Credentials =
   | { by: 'access-token'; accessToken: string };
 
 interface Common {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   url: string;
   credentials: Credentials;
-  /** Certificates in PEM form, to be trusted in addition. */
+  /** Additional certificates to trust, in PEM form. */
   roots: string[] | undefined;
   timeoutSeconds: number;
 }
@@ -43,7 +43,7 @@ interface CreateAppInputs {
 }
 interface CreateUserInputs {
   mode: 'create-user';
-  /** At least one, each once. */
+  /** At least one, without duplicates. */
   emails: string[];
   resetPassword: boolean;
   notify: boolean | undefined;
@@ -65,16 +65,16 @@ interface DeleteAppInputs {
 
 /** A rotation without downtime. */
 export interface Overlap {
-  /** The name that all members of the family begin with. */
+  /** The prefix of the names of all members of the family. */
   name: string;
   hours: number;
-  /** Undefined where the next application gets the rules of the one in use. */
+  /** Undefined if the next application gets the rules of the one in use. */
   accessRules: WantedRule[] | undefined;
 }
 
 type ModeInputs = TokenInputs | CreateAppInputs | CreateUserInputs | RotateAppInputs | DeleteAppInputs;
 
-/** What a run is asked to do. After this, no input is looked up by its name again. */
+/** What a run is asked to do. Once this exists, no input is looked up by its name again. */
 export type Inputs = Common & ModeInputs;
 export type InputsFor<M extends Mode> = Extract<Inputs, { mode: M }>;
 
@@ -150,7 +150,7 @@ function readUrl(reader: InputReader): string {
       `url is missing: it is the address of the control plane, such as https://acme.run.ai. ${secretsHint}`,
     );
   }
-  // The value is not quoted: it may hold a password.
+  // The value is not quoted: it may contain a password.
   if (value.length > URL_LIMIT || !URL.canParse(value) || !/^https?:\/\//i.test(value)) {
     return reader.report('url is not a URL: write it in full, such as https://console.example.com');
   }
@@ -280,7 +280,7 @@ function readCreateApp(reader: InputReader): CreateAppInputs {
 }
 
 const HOURS_A_DAY = 24;
-/** A member of a family has 23 more characters in its name, `-<tag>-<date>-<time>`. */
+/** The name of a member of a family has 23 more characters, `-<tag>-<date>-<time>`. */
 const FAMILY_NAME_LIMIT = 230;
 
 function readRotateApp(reader: InputReader): RotateAppInputs {
@@ -344,7 +344,7 @@ function readApplicationKey(reader: InputReader, mode: Mode): ApplicationKey {
   return { id };
 }
 
-/** Run:ai 2.20 to 3.0, create user. One address a line; one that is given twice, in whatever case, is taken once. */
+/** Run:ai 2.20 to 3.0, create user. One address per line; duplicates, in whatever case, are dropped. */
 function readEmails(reader: InputReader): string[] {
   const lines = reader.given('email').split(/\r?\n/);
   const given = lines.map((line) => line.trim()).filter((line) => line !== '');

@@ -5,17 +5,17 @@ import { RunaiError } from './errors.ts';
 import { codeOf } from './http/problems.ts';
 import type { Secrets } from './secrets.ts';
 
-/** Outputs by name; one without a value is not set. */
+/** Outputs by name; an output without a value is not set. */
 export interface Results {
   secrets?: Record<string, string | undefined>;
-  /** Secret as a whole, with parts that are not: ids, addresses. */
+  /** Secret as a whole, with parts that are not secret: ids, addresses. */
   compounds?: Record<string, string | undefined>;
   values?: Record<string, string | number | boolean | undefined>;
 }
 
 /**
- * Masks every secret, then writes all outputs at once: no signal can come in between.
- * @throws RunaiError `runner` where they cannot be written
+ * Masks every secret, then writes all outputs synchronously, so that no signal can come in between.
+ * @throws RunaiError `runner` if they cannot be written
  */
 export function publish(
   { secrets = {}, compounds = {}, values = {} }: Results,
@@ -23,7 +23,7 @@ export function publish(
 ): void {
   for (const secret of Object.values(secrets)) mask(secret ?? '');
   for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
-  // One by one: a name without a value in one of them must not hide its value in another.
+  // Not merged into one object: a name without a value in one group must not hide its value in another.
   const outputs = [secrets, compounds, values].flatMap((group) => Object.entries(group));
   try {
     writeOutputs(outputs);
@@ -39,7 +39,7 @@ export function publish(
   }
 }
 
-/** Writes outputs by their names: all of them, or none. Throws where they cannot be written. */
+/** Writes outputs by name: all of them, or none. Throws if they cannot be written. */
 export function writeOutputs(outputs: [string, string | number | boolean | undefined][]): void {
   const path = process.env['GITHUB_OUTPUT'] ?? '';
   const size = sizeOf(path);
@@ -51,12 +51,12 @@ export function writeOutputs(outputs: [string, string | number | boolean | undef
   }
 }
 
-/** Takes out what was cut off in the middle, which would spoil the whole file; where there is still a file. */
+/** Removes a partly written output, which would make the whole file unreadable. Does nothing if the file is gone. */
 function cutBack(path: string, size: number | undefined): void {
   try {
     if (size !== undefined) truncateSync(path, size);
   } catch {
-    // The reason why nothing could be written is said anyway.
+    // The original error is reported anyway.
   }
 }
 
@@ -68,7 +68,7 @@ function sizeOf(path: string): number | undefined {
   }
 }
 
-/** Room for the outputs of a step with many users, in bytes. */
+/** Enough room for the outputs of a step with many users, in bytes. */
 const ROOM = 64 * 1024;
 
 /**
@@ -80,7 +80,7 @@ export function checkOutputFile(path: string | undefined): void {
   try {
     const stats = statSync(path ?? '');
     if (!stats.isFile()) throw new Error('not a file');
-    // Empty lines mean nothing, should they be left behind.
+    // If these empty lines are left behind, they do no harm.
     appendFileSync(path ?? '', Buffer.alloc(ROOM, '\n'));
     truncateSync(path ?? '', stats.size);
   } catch (cause) {
@@ -95,13 +95,13 @@ export function checkOutputFile(path: string | undefined): void {
 export type Cell = string | number | boolean | undefined;
 export type Rows = Record<string, Cell>;
 
-/** A table of the job summary: names and values, or a head and lines. */
+/** A table in the job summary: either names and values, or a header and lines. */
 export type Table = Rows | { head: string[]; lines: Cell[][] };
 
 /**
- * Writes a table to the job summary. It is a courtesy: where it cannot be written, the step goes on. Not with the
- * toolkit's `summary`: the build leaves that out, since loading it takes 3 MiB and 1 ms in every step.
- * @param clean makes a server's text fit to be shown
+ * Writes a table to the job summary. The summary is optional: if it cannot be written, the step goes on. Does not use
+ * the toolkit's `summary`, which the build leaves out, since loading it takes 3 MiB and 1 ms in every step.
+ * @param clean makes a server's text safe to show
  */
 export function summarize(title: string, table: Table, clean: (text: string) => string): void {
   const path = process.env['GITHUB_STEP_SUMMARY'];

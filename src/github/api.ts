@@ -17,10 +17,10 @@ export const githubApi: Service = {
     const asked = waitAsked(headers, ours);
     if (asked !== undefined || headers['x-ratelimit-remaining'] !== '0') return asked;
     const reset = Number(headers['x-ratelimit-reset'] || Number.NaN) * 1000;
-    // Times are whole seconds: one that is reached already is over.
+    // Times are whole seconds: one that has been reached is over.
     return Number.isNaN(reset) ? MINUTE : Math.max(0, reset - serverNow(headers, ours));
   },
 };
 
-/** How long to wait at a rate limit that does not say when it ends, in milliseconds. */
+/** How long to wait for a rate limit that does not say when it ends, in milliseconds. */
 const MINUTE = 60_000;

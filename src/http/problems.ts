@@ -3,17 +3,17 @@ import type { Call, Result } from './exchange.ts';
 import type { Failure } from './retry.ts';
 import { ProxyRefusal } from './tunnel.ts';
 
-/** What the words for a failure need to know besides what happened. */
+/** What an error message needs besides the failure itself. */
 export interface Setting {
   attempts: number;
   proxy: URL | undefined;
-  /** Makes a server's text fit to be logged. */
+  /** Makes a server's text safe to log. */
   clean: (text: string) => string;
 }
 
 /**
- * The error that an attempt comes to when no other follows. All words for a request that got no usable answer are in
- * this file; what a service's refusals mean is said by the service.
+ * The error for an attempt that no other follows. All messages for requests without a usable answer are in this file;
+ * what a service's refusals mean is defined by the service.
  */
 export function problemOf<T>(call: Call<T>, result: Result<T>, { attempts, proxy, clean }: Setting): RunaiError {
   const details = { operation: operationOf(call, clean), attempts };
@@ -35,7 +35,7 @@ export function problemOf<T>(call: Call<T>, result: Result<T>, { attempts, proxy
   return new RunaiError('unavailable', message, { ...details, status, hint: advice.unavailable });
 }
 
-/** The same problem, where no time is left for another attempt. */
+/** The same problem, if no time is left for another attempt. */
 export function outOfTime(
   problem: RunaiError,
   { budget, asked }: { budget: number; asked: number | undefined },
@@ -48,17 +48,17 @@ export function outOfTime(
   return problem.with({ message: `${problem.message}${why}`, hint });
 }
 
-/** A request as a person would name it, without its query. A server may put anything into the id that is part of a path. */
+/** A request as messages name it, without its query. A path may contain an id, into which a server may put anything. */
 export function operationOf({ method, url }: { method: string; url: string }, clean: Setting['clean']): string {
   const { origin, pathname } = new URL(url);
   return `${method} ${origin}${pathname.split('/').map(clean).join('/')}`;
 }
 
-/** How much of each of the server's texts is shown, in characters. */
+/** How much of each of a server's texts is shown, in characters. */
 const SAID_LIMIT = 300;
 
 /**
- * What a server says about a failure, as `: "message; details"`, or nothing where it says nothing usable: `message`
+ * What a server says about a failure, as `: "message; details"`, or nothing if it says nothing usable: `message`
  * and `details` of Run:ai and GitHub, `error` and `error_description` of OAuth 2 (RFC 6749, 5.2).
  */
 export function said(body: { kind: string; json?: unknown }, clean: Setting['clean']): string {
@@ -68,7 +68,7 @@ export function said(body: { kind: string; json?: unknown }, clean: Setting['cle
     .map((name) => fields[name])
     .filter((value): value is string => typeof value === 'string' && value.trim() !== '')
     .map((value) => value.slice(0, SAID_LIMIT));
-  // Together, since a secret may be spread over them.
+  // Joined before cleaning, since a secret may be spread over them.
   return texts.length === 0 ? '' : `: "${clean(texts.join('; '))}"`;
 }
 
@@ -85,7 +85,7 @@ const sentences: Record<Failure, string> = {
   'proxy-refused': 'the proxy refused the connection',
 };
 
-/** The failure in words, with the host and port (or the proxy's) and the code that a search engine knows. */
+/** The message for a failure, with the host and port (or the proxy's) and the code that people can search for. */
 function noAnswer(failure: Failure, { peer, error }: { peer: string; error: unknown }): string {
   const code = codeOf(error);
   return `got no answer: ${sentences[failure]} (${peer}${code === 'unknown' ? '' : `, ${code}`})`;
@@ -128,7 +128,7 @@ function proxyProblem(refusal: ProxyRefusal, failure: Failure, proxy: URL | unde
   return new RunaiError('proxy', `got no answer: the ${peer} answered ${status} to CONNECT`, { hint, cause: refusal });
 }
 
-/** The origin to which a redirect leads, where that is another one. */
+/** The origin that a redirect leads to, if it is a different one. */
 function targetOf({ url }: { url: string }, location: string, clean: Setting['clean']): string | undefined {
   if (!URL.canParse(location, url)) return undefined;
   const target = new URL(location, url);

@@ -2,7 +2,7 @@ import type { Place, StoreTarget } from '../github/place.ts';
 import { checkHeader, isSafeUrl, secretsHint } from './checks.ts';
 import type { InputReader } from './reader.ts';
 
-/** What is to be stored, and where; undefined where nothing is. */
+/** The secret to store the credentials in; undefined if nothing is to be stored. */
 export function readStore(reader: InputReader): StoreTarget | undefined {
   const name = reader.given('store-as');
   if (!name) {
@@ -34,7 +34,7 @@ function readPlace(reader: InputReader): Place {
   if (value === 'repository') return { kind: 'repository', repository };
   if (value === 'organization') return { kind: 'organization', organization: repository.split('/')[0] as string };
   const [, environment = ''] = /^environment:\s*(\S.*)$/.exec(value) ?? [];
-  // In a path, dots alone mean another folder.
+  // In a path, a segment of dots means another folder.
   if (!environment || /^\.\.?$/.test(environment)) {
     reader.report(`store-in is ${reader.quote(value)}: it must be repository, environment:<name> or organization`);
   }

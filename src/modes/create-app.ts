@@ -7,7 +7,9 @@ import { type Context, warnIfDisabled } from './context.ts';
 import { deliver } from './deliver.ts';
 import { authorize } from './sign-in.ts';
 
-/** Creates an application, publishes its client id and secret, gives it its access rules, and stores the credentials. */
+/**
+ * Creates an application, publishes its client id and secret, gives it its access rules, and stores the credentials.
+ */
 export async function createApp(inputs: InputsFor<'create-app'>, context: Context): Promise<void> {
   const { client, log } = context;
   const { name, accessRules } = inputs;
@@ -23,7 +25,7 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   const { created, clientSecret } = issued;
   log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, isStored: kept !== undefined }));
   const oldIsDead = !created && clientSecret !== undefined;
-  // Also where nothing was rehearsed, since the credentials of what exists are stored.
+  // Set even if nothing was rehearsed because the existing credentials are already stored.
   const values = { created, ...(store && { stored: false }) };
   const delivered = await deliver(context, issued, { values, permissions, store: rehearsed, oldIsDead });
   warnIfDisabled(context, issued);
@@ -43,8 +45,9 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
 }
 
 /**
- * The application that exists, if its credentials are stored: if the secret was written after the application was made.
- * Where the two times are closer than the clocks are known, they are, since a store follows its create within seconds.
+ * The existing application, if its credentials are stored, which means that the secret was written after the
+ * application was created. If the two times are too close to tell apart, the credentials count as stored, since a new
+ * application's credentials are stored within seconds.
  */
 async function findStored(
   { client, log }: Context,

@@ -32,7 +32,7 @@ export async function rotateApp(inputs: InputsFor<'rotate-app'>, context: Contex
   });
 }
 
-/** Whether the stored secret was written less than so many days ago, by GitHub's clock where it is known. */
+/** Whether the stored secret was written less than `days` ago, by GitHub's clock if it is known. */
 async function isTooEarly({ client, log }: Context, store: Store, days: number): Promise<boolean> {
   const secret = await store.read();
   if (!secret) return false;

@@ -32,11 +32,12 @@ const DAY = 24 * HOUR;
 type OverlapInputs = InputsFor<'rotate-app'>;
 
 /**
- * Rotates without downtime: makes the next application beside the one in use, stores its credentials, and deletes those
- * that nobody uses any more. What is deleted is judged by how the run found things, and deleted last.
+ * Rotates without downtime: creates the next application alongside the one in use, stores its credentials, and deletes
+ * applications that nobody uses any more. What to delete is decided from the state at the start of the run, and deleted
+ * last.
  */
 export async function rotateOverlap(inputs: OverlapInputs, context: Context): Promise<void> {
-  // The inputs are checked: there is no overlap without a store that is known.
+  // The inputs were checked: there is no overlap without a store whose identity is known.
   const { overlap, store: target } = inputs as { overlap: Overlap; store: NonNullable<OverlapInputs['store']> };
   const family = { name: overlap.name, tag: tagOf(target.identity as string) };
   const store = await context.openStore(target);
@@ -50,7 +51,7 @@ export async function rotateOverlap(inputs: OverlapInputs, context: Context): Pr
   await retire(context, { assessment, next });
 }
 
-/** Reads the family, and works out where it stands. */
+/** Reads the family, and works out its current state. */
 async function look(
   { client, log }: Context,
   {
@@ -76,7 +77,7 @@ async function look(
   const storedAt = written && (store.ourTime(written) ?? written);
   const clocksKnown = Boolean(client.ourTime(spanOf(0)) && store.ourTime(spanOf(0)));
   const isWhole = !odd.some((row) => isMember(family, { name: (row as { name?: unknown } | null)?.name }));
-  // Without any member to see, there would be nobody whose access rules the next one gets.
+  // If no member can be seen, there are no access rules to copy to the next one.
   if (members.length === 0 && (!isWhole || (rows.length === 0 && odd.length > 0))) throw unreadableRow(client);
   if (!clocksKnown && members.length > 0) {
     log.warning('One of the servers does not tell its time (no Date header), so no application is deleted.');
@@ -92,7 +93,7 @@ async function look(
   });
 }
 
-/** Makes the next member, and stores its credentials. Returns its name. */
+/** Creates the next member, and stores its credentials. Returns its name. */
 async function rotate(
   context: Context,
   { overlap, family, store, example }: { overlap: Overlap; family: Family; store: Store; example: Member | undefined },
@@ -110,12 +111,12 @@ async function rotate(
   return name;
 }
 
-/** How many seconds are tried, one after the other. */
+/** How many names, one second apart, are tried. */
 const NAMES = 5;
 
 /**
- * Creates an application with a name that is free. One that is taken is another run's, of the same second, or this one's,
- * whose secret was lost with an answer: no secret of it is reset, since it may be stored by now.
+ * Creates an application with a free name. A name that is taken belongs to another run in the same second, or to this
+ * run, if the answer with the secret was lost. Its secret is not reset, since another run may have stored it by now.
  */
 async function createNext(client: Client, family: Family): Promise<IssuedApplication> {
   for (let second = 1; ; second++) {
@@ -130,7 +131,7 @@ async function createNext(client: Client, family: Family): Promise<IssuedApplica
   }
 }
 
-/** The rules that the inputs ask for, or else those of a member that has them. */
+/** The rules that the inputs ask for, or otherwise those of an existing member. */
 async function permissionsFor(
   { client }: Context,
   { accessRules }: Overlap,
@@ -161,7 +162,7 @@ function leaveAlone(context: Context, { inUse }: Assessment): void {
   warnIfDisabled(context, { name, enabled });
 }
 
-/** Deletes the members that can go, one after the other. One that cannot be deleted does not stop the rest. */
+/** Deletes the members that are no longer needed, one by one. A deletion that fails does not stop the rest. */
 async function retire(
   context: Context,
   { assessment, next }: { assessment: Assessment; next: string | undefined },
@@ -195,10 +196,10 @@ async function retire(
   });
 }
 
-/** How many members the log and the summary speak of. */
+/** How many members the log and the summary show. */
 const SHOWN = 20;
 
-/** Says in the log and in the summary, of each member, what it is and what happens to it. */
+/** Reports the role and the fate of each member in the log and in the summary. */
 function report(
   { client, log, summarize }: Context,
   { assessment, next, retired }: { assessment: Assessment; next: string | undefined; retired: string[] },
