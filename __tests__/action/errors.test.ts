@@ -202,8 +202,8 @@ describe.concurrent("the job's own identity", () => {
   });
 
   it('is fetched anew where it has expired while the control plane was away', async () => {
-    await using stage = await openStage({ oidcLifetime: 1 });
-    const fault: Fault = { kind: 'status', status: 503, headers: { 'retry-after': '2' } };
+    await using stage = await openStage({ oidcLifetime: 3 });
+    const fault: Fault = { kind: 'status', status: 503, headers: { 'retry-after': '4' } };
     stage.simulator.fault({ path: /api\/v1\/token$/, fault });
     const { exitCode } = await stage.run({ ...oidc, 'timeout-seconds': '20' }, identity(stage));
     expect(exitCode).toBe(0);

@@ -29,6 +29,8 @@ import {
 /** Several things that go wrong in one run. */
 interface Storm {
   seed: number;
+  /** Seconds. */
+  timeout: number;
   faults: { target: Target; trouble: Trouble }[];
   /** Milliseconds after the first request. */
   signalAt: number | undefined;
@@ -36,7 +38,6 @@ interface Storm {
   strangerAt: number | undefined;
 }
 
-const timeout = 12;
 const usual = troubles.filter(({ how, waits }) => 'http' in how && !waits);
 /** After these, nobody can take somebody else's work for a lost attempt of this run. */
 const harmless = usual.filter(({ name }) => /^429(, Retry-After: 1 second)?$/.test(name));
@@ -60,6 +61,7 @@ function stormOf(groups: readonly Target[][], seed: number): Storm {
   });
   return {
     seed,
+    timeout: pick(random, [2, 5, 12, 12]),
     faults,
     signalAt: random() < 0.15 ? random() * 1500 : undefined,
     strangerAt: hasStranger ? random() * 900 : undefined,
@@ -80,7 +82,7 @@ function comeFirst({ simulator }: World, before: Before, target: Target): void {
 }
 
 async function weather(storm: Storm): Promise<Problem[]> {
-  const { faults, signalAt, strangerAt } = storm;
+  const { timeout, faults, signalAt, strangerAt } = storm;
   const [{ target }] = faults as [Storm['faults'][number]];
   const { task, version } = target;
   const nowhere = 'http://127.0.0.1:9';
@@ -127,9 +129,9 @@ function endOf(ending: Ending, { isCancelled, isLate }: { isCancelled: boolean; 
   ];
 }
 
-const nameOf = ({ seed, faults, signalAt, strangerAt }: Storm) =>
+const nameOf = ({ seed, timeout, faults, signalAt, strangerAt }: Storm) =>
   [
-    `storm ${seed}: ${faults[0]?.target.task.name} (${faults[0]?.target.version})`,
+    `storm ${seed}: ${faults[0]?.target.task.name} (${faults[0]?.target.version}) in ${timeout} s`,
     ...faults.map(
       ({ target, trouble }) => `${target.name}${target.skip > 0 ? ` #${target.skip + 1}` : ''} x ${trouble.name}`,
     ),

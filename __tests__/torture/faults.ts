@@ -171,6 +171,7 @@ const bodies: Trouble[] = [
 
 /** Answers that are as they should be, with something odd about them. */
 const odd: Trouble[] = [
+  { ...passing(/./), name: 'an answer after 1200 ms', how: { http: () => ({ kind: 'delay', ms: 1200 }) } },
   { ...passing(/./, detail), name: 'a byte order mark', how: { http: () => ({ kind: 'bom' }) } },
   { ...passing(/./, detail), name: 'gzip that nobody asked for', how: { http: () => ({ kind: 'gzip' }) } },
   {
@@ -189,6 +190,7 @@ const changes: readonly [string, (json: unknown) => unknown][] = [
   ['a list for an object', (json) => (Array.isArray(json) ? { items: json } : [json])],
   ['a number', () => 42],
   ['text', () => 'ok'],
+  ['an id that is none', (json) => (isObject(json) && 'id' in json ? { ...json, id: 'not an id' } : json)],
 ];
 function mapped(json: unknown, change: (value: unknown) => unknown): unknown {
   if (Array.isArray(json)) return json.map((item) => mapped(item, change));
@@ -213,7 +215,7 @@ const shortLists: Trouble[] = [
 
 const transforms: Trouble[] = changes.map(([name, change]) => ({
   // Rows of a list that cannot be read are passed over; an answer with a secret in it is published, and the run fails.
-  ...passing(new RegExp(`${strange.source}|no usable id|fields that cannot be read|named|no application`), {
+  ...passing(new RegExp(`${strange.source}|answer cannot be used|fields that cannot be read|named|no application`), {
     once: 'either',
     on: (target) => readsBody(target) && target.status < 300,
   }),
