@@ -239,7 +239,7 @@ describe('roles are looked up before anything is created', () => {
     expect(sent(setup)).toEqual([]);
   });
 
-  it('and who may not read them is told so, with nothing created', async () => {
+  it('and a caller who may not read them gets an error, with nothing created', async () => {
     await using setup = await signedIn({}, { forbid: ['roles'] });
     const error = await failure(lookUpRules(setup.client, engineer));
     expect(error.code).toBe('forbidden');

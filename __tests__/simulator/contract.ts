@@ -11,7 +11,7 @@ type AnswerSeen = Omit<Answer, 'documented'>;
 
 export interface Match {
   endpoint: Endpoint;
-  /** What stands in the place of `{id}`, decoded. */
+  /** The value of `{id}`, decoded. */
   id: string;
 }
 

@@ -27,7 +27,7 @@ export function nearest(version: Version, span: Span): Version {
   return versions[Math.min(Math.max(versions.indexOf(version), first), last)] ?? version;
 }
 
-/** How a control plane, or what stands in front of it, answers a path that it does not have. */
+/** How a control plane, or something in front of it, answers a path that does not exist. */
 export type MissingEndpoint = 'json-404' | 'html-200' | 'html-404' | '405' | '410' | '501';
 
 /** Predefined roles, enough of them to need several pages when a page is small. */

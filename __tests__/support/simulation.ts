@@ -72,7 +72,7 @@ export class Process {
     });
   }
 
-  /** Ends the process where it stands: whoever awaits this waits for ever. */
+  /** Stops the process where it is: whoever awaits this waits forever. */
   kill(): Promise<never> {
     this.wasKilled = true;
     this.#end();
@@ -84,7 +84,7 @@ export class Process {
     return {
       now: () => this.#simulation.now + skew,
       sleep: (ms, signal) => (signal.aborted ? Promise.resolve() : this.pause(ms)),
-      // Every server in the simulation answers or breaks off at once.
+      // Every server in the simulation answers or closes the connection at once.
       after: () => () => {},
     };
   }

@@ -39,9 +39,9 @@ export interface Scenario {
   prepare(world: World): void;
   /** What must hold after every run that succeeded. */
   checkDone(world: World): void;
-  /** The same where an earlier run broke off and may have left something behind. */
+  /** The same if an earlier run was interrupted and may have left something behind. */
   checkHealed?(world: World): void;
-  /** What must hold after every run, even one that broke off. */
+  /** What must be true after every run, even an interrupted one. */
   checkAlways?(world: World): void;
 }
 

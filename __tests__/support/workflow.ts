@@ -205,7 +205,7 @@ function variablesOf({ options: { variables = {} } }: Run, environment?: string)
   };
 }
 
-/** Runs the jobs of a workflow of this repository, with what the calling job hands over. */
+/** Runs the jobs of a workflow of this repository, with what the calling job passes. */
 async function callWorkflow(run: Run, { id, job, scope }: { id: string; job: Job; scope: Scope }): Promise<JobRun[]> {
   const [, path] = /^your-org\/runai-auth\/(\.github\/workflows\/[\w-]+\.yml)@v1$/.exec(job.uses ?? '') ?? [];
   if (path === undefined) throw new Error(`This runner does not know ${job.uses}`);

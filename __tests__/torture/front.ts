@@ -31,7 +31,7 @@ export interface FrontOptions {
   work: boolean;
   /** The fault is there from the first connection on, since no request comes before the target. */
   atOnce: boolean;
-  /** How many connections meet the fault; where none is accepted, more than one means for ever. */
+  /** How many connections meet the fault; if none is accepted, more than one means forever. */
   times: number;
 }
 

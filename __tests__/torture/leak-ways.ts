@@ -61,7 +61,7 @@ function byOidc({ simulator, secret, origin }: Scene) {
   return { inputs: { 'oidc-audience': simulator.oidc.audience }, env };
 }
 
-/** Both services stand behind the same front. */
+/** Both services are behind the same front. */
 export const githubPrefix = '/github';
 
 function storing({ githubToken, github, origin }: Scene): Required<Setup> {

@@ -103,7 +103,7 @@ function reissue(body: string, { issue, tokens }: FrontOptions, issued: string[]
   for (const name of [...issuedFields, ...tokenFields]) {
     if (typeof fields[name] !== 'string') continue;
     const made = issue();
-    // The action takes no token with a blank in it: none of Run:ai's has one.
+    // The action accepts no token with a space in it: Run:ai issues none.
     if (tokenFields.includes(name) && (!fitsHeader(made) || made.includes(' '))) continue;
     tokens.set(made, fields[name]);
     issued.push(made);

@@ -61,7 +61,7 @@ class Authority {
     this.root = this.selfSigned('root', ['-extensions', 'authorities']);
   }
 
-  /** Signed by itself. */
+  /** Self-signed. */
   selfSigned(name: string, more: string[]): Certificate {
     this.#openssl('req', '-x509', ...this.#newKey(name), '-days', '30', '-out', `${name}.pem`, ...more);
     return this.#read(name);

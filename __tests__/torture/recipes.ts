@@ -166,7 +166,7 @@ export async function run({ short, seed, wanted }: PartOptions): Promise<PartRes
     String(cells.filter(({ scenario }) => scenario.name === name).length),
   ]);
   return {
-    title: 'recipes that broke off and were run again',
+    title: 'recipes that were interrupted and run again',
     cells: cells.length,
     problems: found.flatMap((problems, index) => {
       const { scenario, kind, where } = cells[index] as Cell;
