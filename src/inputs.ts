@@ -158,9 +158,9 @@ function readUrl(reader: InputReader): string {
   reader.source.mask(url.password);
   if (!isSafeUrl(value)) reader.report('url must begin with https://: plain http would send the secrets unencrypted');
   if (url.username || url.password) {
-    reader.report('url must not hold a user name or password: there are inputs for them');
+    reader.report('url must not contain a user name or password: there are inputs for them');
   }
-  if (/[?#]/.test(value)) reader.report('url must not hold a query (?) or a fragment (#)');
+  if (/[?#]/.test(value)) reader.report('url must not contain a query (?) or a fragment (#)');
   const path = url.pathname.replace(/\/+$/, '');
   const [api] = /\/api(\/v\d+)?(\/(token|apps|users))?$/.exec(path) ?? [];
   if (api) reader.report(`url must end before ${api}, which this action adds by itself`);
@@ -219,7 +219,7 @@ function single(reader: InputReader, name: InputName, make: (value: string) => C
 function halves(reader: InputReader, value: string): Credentials {
   const [clientId = '', clientSecret = ''] = splitCredentials(value);
   if (!clientId || !clientSecret) {
-    reader.report('credentials is not of the form <client-id>:<client-secret>, with both halves filled');
+    reader.report('credentials is not of the form <client-id>:<client-secret>, with neither half empty');
   }
   return { by: 'application', clientId, clientSecret };
 }
@@ -230,7 +230,7 @@ function oidc(reader: InputReader, audience: string): Credentials {
   reader.source.mask(requestToken);
   if (!requestToken || !isSafeUrl(url) || !fitsHeader(requestToken)) {
     reader.report(
-      'oidc-audience: GitHub offers this job no OIDC token; give the job permissions: id-token: write (runs from forks cannot have it)',
+      'oidc-audience: GitHub offers this job no OIDC token; give the job permissions: id-token: write (runs from forks cannot get it)',
     );
   }
   return { by: 'oidc', audience, url, requestToken };
@@ -244,7 +244,7 @@ function readRoots(reader: InputReader): string[] | undefined {
   const certificates =
     pem.match(/-----BEGIN (TRUSTED )?CERTIFICATE-----[^-]*-----END (TRUSTED )?CERTIFICATE-----/g) ?? [];
   if (certificates.length === 0) {
-    reader.report('ca-certificate holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
+    reader.report('ca-certificate contains no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
   }
   certificates.forEach((certificate, index) => {
     if (!isCertificate(certificate)) reader.report(`ca-certificate: certificate number ${index + 1} cannot be read`);
@@ -296,16 +296,16 @@ function readRotateApp(reader: InputReader): RotateAppInputs {
   if (!store) reader.report('overlap-hours needs store-as');
   if (hours && rotateAfter && rotateAfter * HOURS_A_DAY < hours) {
     reader.report(
-      `rotate-after-days is shorter than overlap-hours (${hours} hours): an application would be replaced before the one before it is retired`,
+      `rotate-after-days is shorter than overlap-hours (${hours} hours): an application would be replaced before its predecessor is retired`,
     );
   }
   if (reader.given('app-id'))
-    reader.report(
-      'app-id does not go with overlap-hours: give app-name, the beginning of the names of the applications',
-    );
+    reader.report('app-id cannot be used with overlap-hours: use app-name, the prefix of the application names');
   if (store && !store.identity) {
     const variable = store.place.kind === 'organization' ? 'GITHUB_REPOSITORY_OWNER' : 'GITHUB_REPOSITORY';
-    reader.report(`overlap-hours: neither ${variable}_ID nor ${variable} says whose secret it is`);
+    reader.report(
+      `overlap-hours: neither ${variable}_ID nor ${variable} is set, so it is not known whose secret this is`,
+    );
   }
   const name = readAppName(reader, mode);
   if (name.length > FAMILY_NAME_LIMIT) {
@@ -361,7 +361,7 @@ function readEmails(reader: InputReader): string[] {
 function reportEmail(reader: InputReader, email: string): void {
   const parts = email.split(/[\s,;]+/).filter((part) => part !== '');
   if (parts.length > 1 && parts.every(isEmail)) {
-    reader.report('email holds several addresses in one line: write one address a line');
+    reader.report('email contains several addresses on one line: write one address per line');
   } else {
     reader.report(`email: ${reader.quote(email)} is not an email address of 5 to 254 characters`);
   }

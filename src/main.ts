@@ -177,7 +177,7 @@ function inContext(error: unknown, { mode, credentials }: Inputs): unknown {
 
 function lateInterruption(signal: string): RunaiError {
   return new RunaiError('interrupted', `stopped by ${signal}`, {
-    hint: 'By then everything was done, and the outputs are set.',
+    hint: 'Everything was done by then, and the outputs are set.',
   });
 }
 

@@ -31,8 +31,8 @@ export function publish(
     const lost = [secrets, compounds].flatMap(Object.values).some((secret) => secret !== undefined);
     const code = codeOf(cause);
     const why = code === 'unknown' ? '' : ` (${code})`;
-    throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT${why}`, {
-      warning: lost ? 'So what was just issued is in no output.' : undefined,
+    throw new RunaiError('runner', `the outputs could not be written to the file that GITHUB_OUTPUT names${why}`, {
+      warning: lost ? 'What was just issued is therefore not in any output.' : undefined,
       hint: 'Check that the disk of this runner is not full, then run this again: rotate-app as it is, create-app and create-user with if-exists: rotate.',
       cause,
     });
@@ -87,7 +87,7 @@ export function checkOutputFile(path: string | undefined): void {
     const code = codeOf(cause);
     const why = code === 'unknown' ? '' : ` (${code})`;
     throw new RunaiError('runner', `the file that GITHUB_OUTPUT names is missing or cannot be written${why}`, {
-      hint: 'The outputs would be lost, so nothing was requested. This action runs as a step of a workflow, on a runner that sets GITHUB_OUTPUT.',
+      hint: 'The outputs would be lost, so no request was made. This action runs as a step of a workflow, on a runner that sets GITHUB_OUTPUT.',
     });
   }
 }

@@ -58,7 +58,7 @@ const cases: Case[] = [
     options: { version: '2.22' },
     fault: { path: /apps$/, fault: page(403) },
     code: 'blocked',
-    says: [/POST \S+\/apps answered 403/, /firewall, a gateway or a log-in page/],
+    says: [/POST \S+\/apps answered 403/, /firewall, a gateway or a login page/],
     not: /permission/,
   },
   {
@@ -244,7 +244,7 @@ describe.concurrent('wrong inputs', () => {
     [
       'several addresses in one line',
       { mode: 'create-user', url, email: 'a@acme.example, b@acme.example' },
-      'email holds several addresses in one line: write one address a line',
+      'email contains several addresses on one line: write one address per line',
     ],
     ['a name in capitals', { mode: 'create-app', url, 'app-name': 'CI-Runner' }, 'ci-runner would do'],
     ['a file that is not there', { ...token, url, 'ca-certificate': '/none/ca.pem' }, 'ENOENT'],

@@ -44,7 +44,7 @@ describe.concurrent('a step whose outputs could not be written asks for nothing'
   });
 });
 
-const lost = 'So what was just issued is in no output';
+const lost = 'What was just issued is therefore not in any output';
 
 it.skipIf(onWindows)('a step on a full disk asks for nothing', async () => {
   await using stage = await openStage();
@@ -64,7 +64,7 @@ describe.skipIf(!canFill).concurrent('on a disk that runs full while something i
     fillDisk(step.child, size);
     const result = await step.result;
     expect(result.exitCode).toBe(1);
-    expect(result.errors[0]).toContain('the outputs could not be written to the file of GITHUB_OUTPUT (EFBIG)');
+    expect(result.errors[0]).toContain('the outputs could not be written to the file that GITHUB_OUTPUT names (EFBIG)');
     expect(result.errors[0]).not.toContain('report');
     return result;
   }
@@ -132,7 +132,7 @@ describe.concurrent('a file of outputs that goes while something is issued', () 
     change(file);
     const { exitCode, errors } = await step.result;
     expect(exitCode).toBe(1);
-    expect(errors[0]).toContain('the outputs could not be written to the file of GITHUB_OUTPUT');
+    expect(errors[0]).toContain('the outputs could not be written to the file that GITHUB_OUTPUT names');
     expect(errors[0]).toContain(lost);
     expect(errors[0]).not.toContain('unknown');
   });

@@ -260,7 +260,7 @@ describe('a member is kept', () => {
     [
       'when its age is not known',
       { members: [{ name: 'old', made: null }, used], stored: 49 },
-      'the control plane does not say when it was made',
+      'the control plane does not say when it was created',
     ],
     [
       'while a server does not tell its time, or a member cannot be read',

@@ -6,10 +6,10 @@ export const githubApi: Service = {
   advice: {
     unreachable: (peer) => `This is GitHub's API, not the control plane: check that this runner can reach ${peer}.`,
     unreadable:
-      "This is GitHub's API, not the control plane: check GITHUB_API_URL, and whether a proxy or a log-in page answers in its place.",
+      "This is GitHub's API, not the control plane: check GITHUB_API_URL, and whether a proxy or a login page answers in its place.",
     unavailable: "GitHub's API could not handle the request: see GitHub's status page, then run the job again.",
     redirected: () =>
-      'A repository that was renamed or moved answers so: run the workflow again from the repository under its new name.',
+      'GitHub answers like this for a repository that was renamed or moved: run the workflow again from the repository under its new name.',
   },
   // A 403 with either of these is a rate limit; without them, a missing permission.
   limit({ status, headers }, ours) {

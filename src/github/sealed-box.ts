@@ -29,7 +29,7 @@ function sharedSecret(privateKey: KeyObject, publicKey: KeyObject): Buffer {
     return diffieHellman({ privateKey, publicKey });
   } catch (cause) {
     // Some keys cannot be used for sealing, such as one of zeros.
-    throw new RunaiError('unreadable', 'GitHub sent a key with which nothing can be sealed', { cause });
+    throw new RunaiError('unreadable', 'GitHub sent a key that cannot be used for sealing', { cause });
   }
 }
 

@@ -147,7 +147,7 @@ export class Store {
       if (ids.length < found.total) throw missingRepositories(this.description);
       return ids;
     }
-    throw new RunaiError('unreadable', 'GitHub sent a list of repositories without an end');
+    throw new RunaiError('unreadable', 'GitHub sent an endless list of repositories');
   }
 
   #send<T>({ path, json, ...rest }: GithubCall<T>): Promise<Answer<T>> {

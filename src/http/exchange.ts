@@ -126,7 +126,7 @@ function parse(text: string | undefined, mask: Mask): Parsed {
   } catch {
     return { why: 'a body that is not JSON' };
   }
-  return maskSecrets(json, mask) ? { json } : { why: 'a body with more in it than any answer of this API' };
+  return maskSecrets(json, mask) ? { json } : { why: 'a body with more fields than any answer of this API' };
 }
 
 export function outcomeOf<T>(result: Result<T>): Outcome {

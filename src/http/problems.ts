@@ -28,7 +28,7 @@ export function problemOf<T>(call: Call<T>, result: Result<T>, { attempts, proxy
     return new RunaiError('unreadable', message, { ...details, status, hint: advice.unreadable });
   }
   if ('redirect' in result) {
-    const hint = `Redirects are not followed, because they would take the credentials along. ${advice.redirected(targetOf(call, result.redirect, clean))}`;
+    const hint = `Redirects are not followed, because following them could send the credentials elsewhere. ${advice.redirected(targetOf(call, result.redirect, clean))}`;
     return new RunaiError('redirect', `answered ${status}, a redirect`, { ...details, status, hint });
   }
   const message = `answered ${status}${said(result.body, clean)}`;
@@ -92,7 +92,7 @@ function noAnswer(failure: Failure, { peer, error }: { peer: string; error: unkn
 }
 
 const certificateHint =
-  'If the server uses a private certificate authority, give its root certificate as ca-certificate. If the certificate has expired or was issued for another host, fix that. Certificate checks cannot be turned off.';
+  'If the server uses a private certificate authority, pass its root certificate as ca-certificate. If the certificate has expired or was issued for another host, fix that. Certificate checks cannot be turned off.';
 
 const moreAdvice: Partial<Record<Failure, string>> = {
   timeout: ' If it is slow, raise timeout-seconds.',
@@ -123,7 +123,7 @@ function proxyProblem(refusal: ProxyRefusal, failure: Failure, proxy: URL | unde
   }
   const hint =
     status === 407
-      ? 'The proxy wants credentials: put them into https_proxy, as http://name:password@host:port, percent-encoded.'
+      ? 'The proxy requires credentials: put them in https_proxy, as http://name:password@host:port, percent-encoded.'
       : 'The proxy does not let this runner reach the host: allow it there, or list the host in no_proxy.';
   return new RunaiError('proxy', `got no answer: the ${peer} answered ${status} to CONNECT`, { hint, cause: refusal });
 }

@@ -8,7 +8,7 @@ export const secretsHint =
 export function checkHeader(reader: InputReader, name: InputName, source: string): void {
   if (fitsHeader(reader.given(name))) return;
   reader.report(
-    `${name} holds a line break or another character that a header cannot carry: is it the whole output of ${source}, and nothing else?`,
+    `${name} contains a line break or another character that a header cannot carry: is it the whole output of ${source}, and nothing else?`,
   );
 }
 

@@ -7,19 +7,19 @@ export function readStore(reader: InputReader): StoreTarget | undefined {
   const name = reader.given('store-as');
   if (!name) {
     for (const other of ['store-in', 'github-token'] as const) {
-      if (reader.given(other)) reader.report(`${other} is given without store-as`);
+      if (reader.given(other)) reader.report(`${other} is set without store-as`);
     }
     return undefined;
   }
   if (!/^[a-z_][a-z0-9_]*$/i.test(name) || /^github_/i.test(name)) {
     reader.report(
-      'store-as must be the name of a secret: letters, digits and _, no digit first, not beginning with GITHUB_',
+      'store-as must be the name of a secret: letters, digits and _, not starting with a digit or with GITHUB_',
     );
   }
   const githubToken = reader.given('github-token');
   if (!githubToken)
     reader.report(`github-token is missing: store-as needs a token that may write secrets. ${secretsHint}`);
-  checkHeader(reader, 'github-token', 'the step that makes it');
+  checkHeader(reader, 'github-token', 'the step that creates it');
   const secret = name.toUpperCase();
   const place = readPlace(reader);
   return { name: secret, place, githubToken, apiUrl: readApiUrl(reader), identity: identityOf(reader, place, secret) };

@@ -31,7 +31,7 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   warnIfDisabled(context, issued);
   if (created && accessRules.length === 0) {
     log.notice(
-      `The application ${name} has no permissions yet: give it some with access-rules, or in the control plane.`,
+      `The application ${name} has no permissions yet: grant it some with access-rules, or in the control plane.`,
     );
   }
   context.summarize('Run:ai application', {
@@ -39,7 +39,7 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
     id: issued.id,
     'client id': issued.clientId,
     created,
-    'access rules made': delivered.rulesMade,
+    'access rules created': delivered.rulesMade,
     stored: store && delivered.stored,
   });
 }
@@ -59,7 +59,7 @@ async function findStored(
   const made = existing.createdAt === undefined ? undefined : client.ourTime(spanOf(existing.createdAt));
   if (made && written) return written.latest >= made.earliest ? existing : undefined;
   log.warning(
-    `There is no telling whether the application ${name} is older than ${store.description}: left both alone`,
+    `It cannot be determined whether the application ${name} is older than ${store.description}: left both unchanged`,
   );
   return existing;
 }
@@ -73,7 +73,7 @@ function whatHappened(
   { which, isStored }: { which: string; isStored: boolean },
 ): string {
   if (created) return `Created the application ${which}`;
-  if (clientSecret !== undefined) return `Made a new client secret for the existing application ${which}`;
+  if (clientSecret !== undefined) return `Issued a new client secret for the existing application ${which}`;
   if (isStored) return `Left the existing application ${which} as it is: its credentials are stored`;
   return `Left the existing application ${which} as it is: its secret cannot be read, so client-secret is not set`;
 }

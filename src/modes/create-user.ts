@@ -71,7 +71,7 @@ async function giveAccess({ client, log }: Context, permissions: Permission[], o
   const { email, user } = outcome;
   const made = await grantAccess(client, { id: user?.username ?? email, type: 'user' }, permissions);
   outcome.rulesMade = made;
-  if (made > 0) log.info(`Gave the user ${email} ${made} access ${made === 1 ? 'rule' : 'rules'}`);
+  if (made > 0) log.info(`Created ${made} access ${made === 1 ? 'rule' : 'rules'} for the user ${email}`);
 }
 
 const hopeless = new Set(['token-rejected', 'forbidden', 'blocked', 'interrupted', 'internal']);
@@ -122,17 +122,17 @@ function problemOf(outcomes: Outcome[], failed: Outcome[]): unknown {
   const first = errors.find((error) => error instanceof RunaiError) ?? errors[0];
   if (outcomes.length === 1 || !(first instanceof RunaiError)) return first;
   const list = failed.map((outcome) => `\n- ${outcome.email}: ${failureOf(outcome)}`);
-  const message = `${failed.length} of ${outcomes.length} users failed:${list.join('')}\nThe outputs users and temporary-passwords hold what was done`;
+  const message = `${failed.length} of ${outcomes.length} users failed:${list.join('')}\nThe outputs users and temporary-passwords show what was done`;
   return new RunaiError(first.code, message, { status: first.status, cause: first });
 }
 
 function summarize(context: Context, outcomes: Outcome[]): void {
   const lines = outcomes.map(({ email, user, rulesMade }) => [email, user?.id, user?.created, rulesMade]);
-  context.summarize('Run:ai users', { head: ['email', 'id', 'created', 'access rules made'], lines });
+  context.summarize('Run:ai users', { head: ['email', 'id', 'created', 'access rules created'], lines });
 }
 
 function whatHappened({ created, temporaryPassword }: IssuedUser & { created: boolean }, which: string): string {
   if (created) return `Created the user ${which}`;
-  if (temporaryPassword !== undefined) return `Made a new temporary password for the existing user ${which}`;
+  if (temporaryPassword !== undefined) return `Issued a new temporary password for the existing user ${which}`;
   return `Left the existing user ${which} as it is, so no password is set`;
 }

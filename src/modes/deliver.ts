@@ -112,7 +112,7 @@ async function giveAccess(
 ): Promise<number> {
   if (clientId === undefined) return 0;
   const made = await grantAccess(client, { id: clientId, type: subjectTypeOf({ endpoint }) }, permissions);
-  if (made > 0) log.info(`Gave the application ${made} access ${made === 1 ? 'rule' : 'rules'}`);
+  if (made > 0) log.info(`Created ${made} access ${made === 1 ? 'rule' : 'rules'} for the application`);
   return made;
 }
 
@@ -142,11 +142,11 @@ async function verify({ client, log }: Context, issued: IssuedApplication): Prom
 
 function unverified(error: RunaiError, enabled: boolean): RunaiError {
   const why = enabled
-    ? 'The client secret is in the outputs. Find out why the control plane gives no token for it, then run this again.'
+    ? 'The client secret is in the outputs. Find out why the control plane issues no token for it, then run this again.'
     : 'The application is disabled, so it gets no token: enable it in the control plane, then run this again.';
   return error.with({
     code: 'unverified',
-    message: `the new credentials get no token: ${error.message}`,
+    message: `the new credentials did not get a token: ${error.message}`,
     hint: why,
     warning: error.warning,
   });

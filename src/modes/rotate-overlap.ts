@@ -80,7 +80,7 @@ async function look(
   // If no member can be seen, there are no access rules to copy to the next one.
   if (members.length === 0 && (!isWhole || (rows.length === 0 && odd.length > 0))) throw unreadableRow(client);
   if (!clocksKnown && members.length > 0) {
-    log.warning('One of the servers does not tell its time (no Date header), so no application is deleted.');
+    log.warning('One of the servers does not send its time (no Date header), so no application is deleted.');
   }
   if (!isWhole) log.warning('One of the applications cannot be read, so none is deleted.');
   return assess({
@@ -105,7 +105,7 @@ async function rotate(
   const { name } = issued;
   log.info(`Created the application ${name} on ${client.baseUrl}`);
   if (permissions.length === 0) {
-    log.notice(`The application ${name} has no permissions: give it some with access-rules, or in the control plane.`);
+    log.notice(`The application ${name} has no permissions: grant it some with access-rules, or in the control plane.`);
   }
   await deliver(context, issued, { values: { rotated: true }, permissions, store: rehearsed, oldIsDead: false });
   return name;
@@ -126,7 +126,7 @@ async function createNext(client: Client, family: Family): Promise<IssuedApplica
     } catch (error) {
       if (!(error instanceof RunaiError) || error.code !== 'conflict') throw error;
       if (second === NAMES)
-        throw error.with({ hint: 'Other runs make applications at the same time: run this again.' });
+        throw error.with({ hint: 'Other runs are creating applications at the same time: run this again.' });
     }
   }
 }
@@ -145,7 +145,7 @@ async function permissionsFor(
   if (odd > 0) {
     const name = client.clean(application.name);
     throw new RunaiError('unreadable', `the access rules of the application ${name} cannot all be read`, {
-      hint: 'Nothing was changed. Say with access-rules which ones the next application is to get.',
+      hint: 'Nothing was changed. Use access-rules to say which ones the next application should get.',
     });
   }
   return rules.map(({ roleId, scopeType, scopeId }) => {
@@ -192,7 +192,7 @@ async function retire(
     operation: undefined,
     attempts: undefined,
     message: `${failures.length} of the applications that nobody uses any more could not be deleted:${list}`,
-    hint: 'All else is done; the next run tries again.',
+    hint: 'Everything else is done; the next run will try again.',
   });
 }
 
@@ -212,7 +212,7 @@ function report(
     return [client.clean(name), role, inWords(createdAt), inWords(lastLogin), fate];
   });
   for (const [name, role, made, used, fate] of lines) {
-    log.info(`${name}: ${role}, made ${made}, last used ${used}; ${fate}`);
+    log.info(`${name}: ${role}, created ${made}, last used ${used}; ${fate}`);
   }
   const rest = assessment.standings.length - shown.length;
   if (rest > 0) log.notice(`There are ${rest} more, which are older.`);
@@ -224,7 +224,7 @@ function report(
     );
   }
   if (next) lines.unshift([next, 'next', isoTime(client.now()), 'never', 'in use from now on']);
-  summarize('Run:ai applications', { head: ['application', 'what it is', 'made', 'last used', 'what happens'], lines });
+  summarize('Run:ai applications', { head: ['application', 'role', 'created', 'last used', 'what happens'], lines });
 }
 
 function inWords(time: number | 'never' | undefined): string {

@@ -78,7 +78,7 @@ function withClaims({ client }: Context, { error, idToken }: { error: unknown; i
   const claims = claimsOf(idToken);
   const said = ['iss', 'aud', 'sub'].map((name) => {
     const claim = claims[name];
-    return `${name} ${typeof claim === 'string' ? client.clean(claim) : 'not a text'}`;
+    return `${name} ${typeof claim === 'string' ? client.clean(claim) : 'not a string'}`;
   });
   return error.with({ hint: `${error.hint} The job's token says: ${said.join(', ')}.` });
 }

@@ -47,7 +47,7 @@ export async function lookUpRules(client: Client, wanted: WantedRule[]): Promise
       const roleId = isRoleId(rule.role) ? Number(rule.role) : roleNamed(client, rule.role, roles).id;
       permissions.push({ roleId, ...(await findScope(client, rule)), text });
     } catch (error) {
-      throw inContext(error, `access rule "${text}" cannot be made: `, 'Nothing was created.');
+      throw inContext(error, `access rule "${text}" cannot be created: `, 'Nothing was created.');
     }
   }
   return permissions;
@@ -70,7 +70,7 @@ function roleNamed(client: Client, wanted: string, roles: Role[]): Role {
   if (found && others.length === 0) return found;
   if (found) {
     const ids = [found, ...others].map(({ id }) => id).join(', ');
-    const hint = `Use the id of the one that is meant: ${ids}.`;
+    const hint = `Use the id of the one you mean: ${ids}.`;
     throw new RunaiError('access-rule', `several roles are named ${client.clean(wanted)}`, { hint });
   }
   const names = roles.map(({ name }) => name);
@@ -95,7 +95,7 @@ export async function grantAccess(client: Client, subject: Subject, permissions:
     } catch (error) {
       throw inContext(
         error,
-        `access rule "${text}" could not be made: `,
+        `access rule "${text}" could not be created: `,
         'Everything before this rule was done and published.',
       );
     }

@@ -79,7 +79,7 @@ export async function listApplications(client: Client): Promise<Rows<Application
     path: endpoint,
     read: readApplications,
   }));
-  if (value.odd.length > 0) client.log.debug(() => `Passed over ${value.odd.length} applications that cannot be read`);
+  if (value.odd.length > 0) client.log.debug(() => `Skipped ${value.odd.length} applications that cannot be read`);
   return { rows: value.rows.map((row) => ({ ...row, endpoint: path })), odd: value.odd };
 }
 
@@ -98,7 +98,7 @@ export async function findApplication(client: Client, key: ApplicationKey): Prom
   if (found && others.length > 0) {
     const ids = [found, ...others.slice(0, 4)].map(({ id }) => client.clean(id)).join(', ');
     throw new RunaiError('conflict', `${client.baseUrl} has several applications named ${client.clean(found.name)}`, {
-      hint: `Their ids are ${ids}: use app-id to say which one is meant.`,
+      hint: `Their ids are ${ids}: use app-id to say which one you mean.`,
     });
   }
   return found;
@@ -117,7 +117,7 @@ export async function getApplication(client: Client, key: ApplicationKey): Promi
   if (application) return application;
   const which = 'id' in key ? `id ${client.clean(key.id)}` : `name ${key.name}`;
   throw new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, {
-    hint: 'Check app-name or app-id, and that url is the right tenant. To make an application, use mode: create-app.',
+    hint: 'Check app-name or app-id, and that url is the right tenant. To create an application, use mode: create-app.',
   });
 }
 

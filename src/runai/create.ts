@@ -51,11 +51,11 @@ export async function createOnce<Existing extends { createdAt: number | undefine
 }
 
 const chooseAnother =
-  'It exists already: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.';
+  'It already exists: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.';
 const outOfSight =
-  'It exists already, but is not in the list that these credentials can see: another tenant or scope may hold it, or it is being deleted.';
+  'It already exists, but is not in the list that these credentials can see: it may belong to another tenant or scope, or it is being deleted.';
 const mayBeOurs =
-  'An earlier attempt of this run may have created it, and then its secret is lost; the times that the servers give do not tell.';
+  "An earlier attempt of this run may have created it, and then its secret is lost; the server's times do not tell.";
 const rotateIt = 'If nobody else uses it, run this again with if-exists: rotate to get a secret that works.';
 
 /** The warning if a create fails after an attempt whose answer was lost. */
@@ -64,7 +64,7 @@ export const mayExist =
 
 /** The warning if a reset fails after an attempt whose answer was lost. */
 export const mayBeReset =
-  'An attempt may have made a new secret anyway, and then the old one no longer works: run this again to get one that works.';
+  'An attempt may have issued a new secret anyway; if so, the old one no longer works: run this again to get one that works.';
 
 /**
  * Who created the object. It counts as this run's own if it was created while one of the lost attempts could have

@@ -117,7 +117,7 @@ function reasonToKeep({
   isCertain,
 }: Omit<Situation, 'members' | 'rotateAfter'> & { member: Member; inUse: Member }): string | undefined {
   if (!isCertain || !storedAt) return 'it is not certain which one is in use';
-  if (!member.createdAt) return 'the control plane does not say when it was made';
+  if (!member.createdAt) return 'the control plane does not say when it was created';
   if (now - storedAt.latest < overlap) return 'the stored secret was written too recently';
   // Before that, a job may have signed in with credentials that it read earlier, whatever is stored now.
   const isProven = typeof inUse.lastLogin === 'object' && inUse.lastLogin.earliest > storedAt.latest + overlap;

@@ -6,13 +6,13 @@ export function nearest(wanted: string, names: string[], clean: (text: string) =
   const all = [...new Set(names)];
   const [only] = all;
   if (only === undefined) return '';
-  if (all.length === 1) return ` The only name there: ${clean(only)}.`;
+  if (all.length === 1) return ` The only existing name: ${clean(only)}.`;
   const ranked = all
     .slice(0, SEARCHED)
     .map((name) => ({ name, distance: distance(wanted.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
   const shown = ranked.slice(0, SHOWN).map(({ name }) => clean(name));
-  return ` The nearest of the ${all.length} names there: ${shown.join(', ')}.`;
+  return ` The closest of the ${all.length} existing names: ${shown.join(', ')}.`;
 }
 
 /** How many letters must be changed, added or removed to turn one name into the other (Levenshtein). */

@@ -51,7 +51,7 @@ export async function collect<T>(list: AsyncIterable<T[]>, isWanted: (row: T) =>
 }
 
 function endless(): RunaiError {
-  return new RunaiError('unreadable', 'the control plane sent a list without an end', {
+  return new RunaiError('unreadable', 'the control plane sent an endless list', {
     hint: 'Check url, and whether something else answers in place of the control plane.',
   });
 }

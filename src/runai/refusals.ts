@@ -32,7 +32,7 @@ function meaningOf<T>(answer: Answer<T>, caller: string): { code: ErrorCode; hin
   if (isBlocked(answer)) {
     return {
       code: 'blocked',
-      hint: 'A web page came back, not a Run:ai API response: a firewall, a gateway or a log-in page in front of the control plane refused the request. The credentials were not checked, so there is no need to change them. Let this runner through, or check url.',
+      hint: 'A web page came back, not a Run:ai API response: a firewall, a gateway or a login page in front of the control plane refused the request. The credentials were not checked, so there is no need to change them. Let this runner through, or check url.',
     };
   }
   switch (answer.status) {

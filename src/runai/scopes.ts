@@ -27,7 +27,7 @@ export async function findScope(client: Client, { scopeType, scopeId: nameOrId }
     client.clean(clusterId ? `${id} (cluster ${clusterId})` : id),
   );
   throw new RunaiError('access-rule', `there is more than one ${which}`, {
-    hint: `Use the id of the one that is meant: ${ids.join(', ')}.`,
+    hint: `Use the id of the one you mean: ${ids.join(', ')}.`,
   });
 }
 

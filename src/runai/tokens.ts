@@ -87,7 +87,7 @@ const advice = {
   password:
     'The control plane did not accept username and password: check that they are current and belong to this url.',
   external_token_exchange:
-    'The control plane did not accept the external token (external-token, or the one fetched for oidc-audience): the tenant must trust the identity provider that issued it, and be of version 2.22 or later.',
+    'The control plane did not accept the external token (external-token, or the one fetched for oidc-audience): the tenant must trust the identity provider that issued it, and run Run:ai 2.22 or later.',
 } as const;
 
 function refusal(client: Client, { answer, others }: Found<Tokens>, grant: Grant): RunaiError {

@@ -144,7 +144,7 @@ async function sendReset(client: Client, { endpoint, id }: FoundUser): Promise<{
   return { password, isSafe: answer.lost.length === 0 };
 }
 
-const unsettled = new RunaiError('unverified', 'no time was left to make sure of the new temporary password', {
+const unsettled = new RunaiError('unverified', 'no time was left to confirm the new temporary password', {
   warning:
     'The answer to an earlier reset was lost. If that reset is carried out late, the temporary password that was published stops working.',
   hint: 'Raise timeout-seconds, and run this again.',
