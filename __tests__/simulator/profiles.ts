@@ -3,7 +3,7 @@ export const versions = ['2.20', '2.22', '2.24', '3.0', 'next'] as const;
 
 export type Version = (typeof versions)[number];
 
-/** The versions that have something: from the first to the last, both included; open where left out. */
+/** The versions that have a feature, from the first to the last, inclusive; an omitted bound is open. */
 export interface Span {
   from?: Version;
   until?: Version;

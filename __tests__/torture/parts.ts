@@ -49,7 +49,7 @@ distinguished_name = none
 [none]
 `;
 
-/** A certificate authority as people make it with openssl's own commands. */
+/** A certificate authority as people create it with openssl's own commands. */
 class Authority {
   readonly folder = mkdtempSync(join(tmpdir(), 'authority-'));
   readonly root: Certificate;
@@ -211,7 +211,7 @@ function certificateCells(authority: Authority): Cell[] {
 
 interface ProxyKind {
   name: string;
-  /** The name of the control plane that this proxy can find. */
+  /** The host name of the control plane that this proxy can resolve. */
   host: string;
   start(credentials?: { username: string; password: string }): Promise<{ port: number; close(): unknown }>;
 }

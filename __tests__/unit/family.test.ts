@@ -14,7 +14,7 @@ interface Sketch {
   name: string;
   /** Hours ago; null where the control plane does not say. */
   made: number | null;
-  /** Hours ago; never when left out; null where the control plane does not say. */
+  /** Hours ago; never if omitted; null where the control plane does not say. */
   used?: number | null;
 }
 
@@ -35,7 +35,7 @@ function member({ name, made, used }: Sketch): Member {
 
 interface Case extends Partial<Omit<Situation, 'members' | 'storedAt'>> {
   members: Sketch[];
-  /** Hours ago; there is none when left out. */
+  /** Hours ago; there is none if omitted. */
   stored?: number;
 }
 
