@@ -82,7 +82,13 @@ export class Store {
    * Makes sure that the secret can be written, by writing and deleting another one with a similar name.
    * @throws RunaiError with the code of the cause
    */
-  async rehearse(): Promise<Rehearsed> {
+  rehearse(): Promise<Rehearsed> {
+    return this.#rehearse().catch((error) => {
+      throw error instanceof RunaiError ? error.warn('Nothing was issued, and what is stored is as it was.') : error;
+    });
+  }
+
+  async #rehearse(): Promise<Rehearsed> {
     const { place, name } = this.#target;
     const visibility = place.kind === 'organization' ? await this.#visibility() : undefined;
     const key = await this.#readKey({});
