@@ -10,8 +10,8 @@ it('the five names most similar to the wanted one are shown, the closest first',
   expect(nearest('x', roles, plain).split(', ')).toHaveLength(5);
 });
 
-it('nothing is said if there are no names', () => {
-  expect(nearest('x', [], plain)).toBe('');
+it('a permission may be missing if there are no names at all', () => {
+  expect(nearest('x', [], plain)).toBe(' These credentials cannot see any: do they have the permission?');
 });
 
 it('a name that occurs twice is shown and counted once', () => {
