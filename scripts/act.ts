@@ -24,7 +24,7 @@ const versions: Version[] = ['2.22', '3.0'];
 
 const permissions = ['secrets', 'environments', 'organization_secrets'] as const;
 
-/** What takes the place of actions/create-github-app-token: one of the tokens in APP_TOKENS, by the permission asked for. */
+/** Replaces actions/create-github-app-token: returns one of the tokens in APP_TOKENS, by the permission requested. */
 const tokenAction = {
   'action.yml': JSON.stringify({
     name: 'App token',
@@ -56,7 +56,7 @@ function withRepositoryId(text: string, { github }: World): string {
   return text.replaceAll('github.repository_id', `'${github.repositoryId}'`);
 }
 
-/** The action, the workflows that can be called, and the workflow to run, in folders that act takes for repositories. */
+/** The action, the reusable workflows, and the workflow to run, in folders that act treats as repositories. */
 function writeRepositories(temp: string, { scenario, world }: { scenario: Scenario; world: World }): void {
   for (const name of ['work', 'token', 'action/.github/workflows']) mkdirSync(join(temp, name), { recursive: true });
   cpSync(actionFolder(), join(temp, 'action'), { recursive: true });
@@ -67,8 +67,8 @@ function writeRepositories(temp: string, { scenario, world }: { scenario: Scenar
 }
 
 /**
- * The name under which act has a value of an environment, since it knows no environments. A job that names the wrong one
- * finds nothing, as at GitHub.
+ * The name under which act has a value of an environment, since it does not support environments. A job that names the
+ * wrong one finds nothing, as on GitHub.
  */
 function nameIn(environment: string | undefined, name: string): string {
   return environment === undefined ? name : `${environment.toUpperCase().replace(/\W/g, '_')}__${name}`;
@@ -80,7 +80,7 @@ function inEnvironment<T>(part: T, environment: string | undefined, kinds = /\b(
   return part && JSON.parse(JSON.stringify(part).replace(kinds, rename));
 }
 
-/** The environment of a job. In a workflow that is called, it may come from an input's default. */
+/** The environment of a job. In a reusable workflow, it may come from an input's default. */
 function environmentOf({ environment }: Job, { on }: Workflow): string | undefined {
   const name = typeof environment === 'object' ? environment.name : environment;
   const defaults = Object.entries(on.workflow_call?.inputs ?? {}).map(([input, spec]) => [input, spec.default ?? '']);
@@ -90,7 +90,7 @@ function environmentOf({ environment }: Job, { on }: Workflow): string | undefin
 
 const readCallable = (file: string) => readWorkflow(join(root, '.github/workflows', file));
 
-/** A workflow that is called gets its secrets by name, and reads the variables of its environment itself. */
+/** A reusable workflow gets its secrets by name, and reads the variables of its environment itself. */
 function calledText(file: string): string {
   const workflow = readCallable(file);
   const jobs = Object.entries(workflow.jobs).map(([id, job]) => [
@@ -100,7 +100,9 @@ function calledText(file: string): string {
   return stringify({ ...workflow, jobs: Object.fromEntries(jobs) });
 }
 
-/** A job that calls a workflow has no steps, not even an empty list; it hands over secrets of the called job's environment. */
+/**
+ * A job that calls a workflow has no steps, not even an empty list; it passes secrets of the called job's environment.
+ */
 function callingJob({ steps: _, ...job }: Job): Omit<Job, 'steps'> {
   const called = readCallable(/([\w-]+\.yml)@/.exec(job.uses ?? '')?.[1] ?? '');
   const [first] = Object.values(called.jobs);

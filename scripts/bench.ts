@@ -1,4 +1,4 @@
-// How long a step takes as a whole process, against what one would write by hand.
+// How long a step takes as a whole process, compared with hand-written scripts.
 //   npm run bench [-- [--rounds 15] [path/to/another/version/dist/index.js ...]]
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ writeFileSync(files.ca, authority.cert);
 
 const defaults = Object.entries(actionFile.inputs).map(([name, input]) => [name, input.default ?? '']);
 
-/** The environment of a step of this action. Its file of outputs is a new one. */
+/** The environment of a step of this action, with a new output file. */
 function step(inputs: Record<string, string>): Record<string, string> {
   writeFileSync(files.output, '');
   const { url, admin } = simulator;
@@ -60,7 +60,9 @@ function course(output: string): Course {
   };
 }
 
-/** The peak memory of a Node process in MiB, told by the process itself in runs of its own; empty for other programs. */
+/**
+ * The peak memory of a Node process in MiB, measured by the process itself in separate runs; empty for other programs.
+ */
 async function peakOf({ command: [file = '', ...args], ...rest }: Contender): Promise<string> {
   if (file !== process.execPath) return '';
   const command = [file, '--require', join(root, '__tests__/support/memory.cjs'), ...args];
@@ -107,7 +109,7 @@ function tokens(): Contender[] {
   return Object.entries(commands).map(([name, command]) => ({ name, command, env: () => step({ mode: 'token' }) }));
 }
 
-/** What makes something, under a name of its own in each run. */
+/** Steps that create something, under a different name in each run. */
 function creates(): Contender[] {
   const command = [process.execPath, bundle];
   let count = 0;

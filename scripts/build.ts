@@ -29,9 +29,10 @@ const bundle: (entry: string, options: BundleOptions) => Promise<Bundle> = requi
 const options = {
   // CommonJS starts faster than an ES module: `npm run bench` shows the whole process.
   esm: false,
-  // The toolkit imports these for methods that this action never calls: another dispatcher, another way through a proxy,
+  // The toolkit imports these for methods that this action never calls: another dispatcher, another way through a
+  // proxy,
   // the details of the platform. Undici alone is nine tenths of the bundle, and takes 50 ms to load in every step.
-  // An external must be a module that is there: this one is, and is loaded anyway.
+  // An external must be a module that exists: this one does, and is loaded anyway.
   externals: { undici: 'events', tunnel: 'events', '@actions/exec': 'events' },
   quiet: true,
 };
@@ -48,7 +49,7 @@ for (const [name, text] of Object.entries(files)) {
   if (name.endsWith('.js')) console.log(`${join(values.out, name)}: ${(content.length / 1000).toFixed(1)} kB`);
 }
 
-/** The licences of all packages in the bundle. Not by ncc's own option, which keeps those of one chunk only. */
+/** The licences of all packages in the bundle. Does not use ncc's own option, which only keeps those of one chunk. */
 function licenses(): string {
   const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const texts = Object.keys(dependencies).map((name) => {
@@ -60,9 +61,9 @@ function licenses(): string {
 }
 
 /**
- * ncc's own minifying renames only; this also leaves out what is never called, a fifth of it all. With it goes the
- * toolkit's summary, whose module would load fs.promises at every start: making one and reading a property change nothing.
- * In ASCII, since one character beyond Latin-1 would make V8 keep all of the source in two bytes a character.
+ * ncc's own minifying only renames; this also removes code that is never called, a fifth of the total. With it goes the
+ * toolkit's summary, whose module would load fs.promises at every start: making one and reading a property change
+ * nothing. In ASCII, since one character beyond Latin-1 would make V8 keep all of the source in two bytes a character.
  */
 async function minified(text: string): Promise<string> {
   const { code = '' } = await minify(text, {

@@ -31,7 +31,7 @@ const tables = {
   ),
 };
 
-/** A description begins with the modes that it is for, unless it is for all of them. */
+/** A description starts with the modes that use it, unless all of them do. */
 function split({ description }: Entry): { modes: string[]; meaning: string } {
   const [, prefix = '', rest = ''] = /^((?:`[a-z-]+`(?:, )?)+): (.+)$/.exec(description) ?? [];
   const modes = prefix.replaceAll('`', '').split(', ');
@@ -56,9 +56,10 @@ function table(head: string[], rows: string[][]): string {
   return lines.map((line) => `| ${line.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n');
 }
 
-// GitHub breaks code at its hyphens wherever a column is narrow, and lets no style say otherwise. Hyphens that do not
-// break would be copied into workflows, where no input has them. So the title of a column of names is made as wide as
-// the longest name, with blanks that do not break (4 px each, where a letter of code has 8.2 and its padding 11).
+// GitHub breaks code at its hyphens if a column is narrow, and no style can prevent that. Non-breaking hyphens would be
+// copied into workflows, where no input has them. So the title of a column of names is padded to the width of the
+// longest
+// name with non-breaking spaces (4 px each; a letter of code is 8.2 px wide, and its padding 11 px).
 function widened(title: string, { rows, column }: { rows: string[][]; column: number }): string {
   const names = rows.map((row) => row[column] ?? '');
   if (!names.every((cell) => /^(all|all but `[^`]+`|(`[^`]+`(<br>)?)+)$/.test(cell))) return title;
@@ -84,6 +85,6 @@ const current = readFileSync(file('README.md'), 'utf8');
 const wanted = withTables(current);
 if (!values.check) writeFileSync(file('README.md'), wanted);
 else if (current !== wanted) {
-  console.error('The tables in README.md are not those of action.yml: run npm run docs');
+  console.error('The tables in README.md do not match action.yml: run npm run docs');
   process.exitCode = 1;
 }

@@ -1,5 +1,5 @@
-// Run after each install, by whatever Node the machine has. npm 10 installs the right one of the Node packages, and then
-// takes away its link in node_modules/.bin together with those of the packages that it leaves out.
+// Run after each install, by whatever Node the machine has. npm 10 installs the right Node package, but then removes its
+// link in node_modules/.bin together with those of the packages that it skips.
 import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

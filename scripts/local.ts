@@ -59,7 +59,7 @@ function readInputs(options: Record<string, unknown>, envFile: string): Inputs {
     return [name, options[name] ?? env[variable] ?? ''] as const;
   });
   const inputs = Object.fromEntries(entries.filter(([, value]) => value !== '')) as Inputs;
-  // The step runs in a folder of its own.
+  // The step runs in its own folder.
   const certificates = inputs['ca-certificate'] ?? '';
   return existsSync(certificates) ? { ...inputs, 'ca-certificate': resolve(certificates) } : inputs;
 }
@@ -75,14 +75,14 @@ const credentials = [
   'access-token',
 ];
 
-/** Where a step runs: what it needs to know of its surroundings, and which of them are simulated. */
+/** Where a step runs: what it needs to know about its environment, and which parts of it are simulated. */
 interface Surroundings {
   inputs: Inputs;
   env: Record<string, string>;
   simulated?: { simulator: Simulator; github: Github };
 }
 
-/** The services themselves, by the proxy and the repository that this machine's environment names. */
+/** The real services, through the proxy and with the repository that this machine's environment names. */
 function real(inputs: Inputs): Surroundings {
   const known = passedOn.map((name) => [name, process.env[name]]).filter(([, value]) => value);
   return { inputs, env: Object.fromEntries(known) };
@@ -113,7 +113,7 @@ async function simulate(inputs: Inputs, version: string): Promise<Surroundings> 
   };
 }
 
-/** A simulated GitHub with the environment or the secret of the organization that the inputs speak of. */
+/** A simulated GitHub with the environment or the organization secret that the inputs name. */
 async function startStore(inputs: Inputs): Promise<Github> {
   const { 'store-in': place = '', 'store-as': name = '' } = inputs;
   const [, environment] = /^environment:(.+)$/s.exec(place) ?? [];

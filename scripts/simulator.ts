@@ -1,4 +1,4 @@
-// A control plane, and GitHub's store of secrets, to try things against.
+// A simulated control plane, and GitHub's store of secrets, for trying things out.
 import { parseArgs } from 'node:util';
 import { type Github, startGithub } from '../__tests__/simulator/github.ts';
 import { administratorRole, versions, within } from '../__tests__/simulator/profiles.ts';
@@ -51,7 +51,7 @@ function post(url: string, { bearer, body }: { bearer?: boolean; body: string })
   return `curl -sSw '\\n' ${quoted(url)}${authorization} -H 'Content-Type: application/json' -d ${body}`;
 }
 
-/** Shell lines that take one field of a JSON answer, with nothing but Node. */
+/** A shell command that extracts one field of a JSON answer, using only Node. */
 const field = (name: string) => ` | node -pe 'JSON.parse(fs.readFileSync(0)).${name}'`;
 
 function tokenLines({ url, version, admin }: Simulator): { byPassword: string; bySecret: string } {

@@ -1,5 +1,6 @@
-// Runs tests on a Linux machine that behaves like another one: node scripts/test-like.ts windows|macos [files or options of
-// vitest]. Without files: the tests for which the system matters.
+// Runs tests on a Linux machine that behaves like another one: node scripts/test-like.ts windows|macos [files or
+// options of
+// vitest]. Without files, runs the tests for which the system matters.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,27 +10,27 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 interface Likeness {
-  /** What a test file mentions for which the system matters. */
+  /** Words in a test file which show that the system matters to it. */
   matters: RegExp;
   env(temp: string): Record<string, string>;
 }
 
-/** Programs that every Linux has and macOS has not. */
+/** Programs that every Linux has but macOS does not. */
 const linuxOnly = /^(setsid|timeout|flock|nproc|tac|shuf|numfmt|unshare|ip|(md5|sha\d+)sum)$/;
 
 const likenesses: Record<string, Likeness> = {
   windows: {
-    matters: /\b(runStep|startStep|onWindows)\b/,
+    matters: /\b(runStep|startStep|openStage|onWindows)\b/,
     env() {
       const preload = join(root, '__tests__/support/windows-like.cjs');
       return { STEP_PRELOAD: preload, NODE_OPTIONS: `--require ${JSON.stringify(preload)}` };
     },
   },
-  // The Node packages of npm are hidden as well: on macOS there is only the Node that the machine has.
+  // The Node packages from npm are hidden as well: macOS only has the machine's own Node.
   macos: { matters: /\bmissing(Tools|ForScripts)\(/, env: (temp) => ({ PATH: pathLikeMacOs(temp) }) },
 };
 
-/** A folder with all programs of this machine but those that only Linux has, and with this Node as the only one. */
+/** A folder with all programs of this machine except those that only Linux has, and with this Node as the only one. */
 function pathLikeMacOs(folder: string): string {
   const programs = new Map([['node', process.execPath]]);
   const folders = (process.env['PATH'] ?? '').split(delimiter).filter((path) => !path.includes('node_modules'));

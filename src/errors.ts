@@ -1,4 +1,4 @@
-/** Every way in which a run can fail. docs/troubleshooting.md has an entry for each, under this name. */
+/** Every way in which a run can fail. docs/troubleshooting.md has a section for each, under this name. */
 export const errorCodes = [
   'inputs',
   'runner',
@@ -30,20 +30,20 @@ export type ErrorCode = (typeof errorCodes)[number];
 export interface ErrorDetails {
   /** The request that failed, as `POST https://console.example.com/api/v1/apps`: no query, no header, no body. */
   operation?: string | undefined;
-  /** The HTTP status of the last answer, when there was one. */
+  /** The HTTP status of the last answer, if there was one. */
   status?: number | undefined;
   /** How often the request was sent. */
   attempts?: number | undefined;
-  /** What may have happened anyway, in whole sentences. */
+  /** What may have happened despite the error, in full sentences. */
   warning?: string | undefined;
-  /** What the reader should do next, in whole sentences. */
+  /** What the reader should do next, in full sentences. */
   hint?: string | undefined;
   cause?: unknown;
 }
 
 type Changes = ErrorDetails & { code?: ErrorCode; message?: string };
 
-/** The only error that this action throws on purpose. Its message never holds a secret, a header or a body. */
+/** The only error that this action throws on purpose. Its message never contains a secret, a header or a body. */
 export class RunaiError extends Error {
   override readonly name = 'RunaiError';
   readonly code: ErrorCode;
@@ -69,7 +69,7 @@ export class RunaiError extends Error {
     return new RunaiError(code, message, { operation, status, attempts, warning, hint, cause, ...details });
   }
 
-  /** The same error with one more sentence about what may have happened anyway. */
+  /** The same error with one more sentence about what may have happened despite the error. */
   warn(sentence: string): RunaiError {
     if (this.warning?.includes(sentence)) return this;
     return this.with({ warning: [this.warning, sentence].filter(Boolean).join(' ') });

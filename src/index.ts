@@ -1,4 +1,4 @@
 import { leave, run } from './main.ts';
 
-// A look-up of a host name cannot be called off, and would keep the process alive.
+// A DNS lookup cannot be cancelled, and would keep the process alive.
 void run().then(leave);

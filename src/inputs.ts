@@ -23,10 +23,10 @@ export type Credentials =
   | { by: 'access-token'; accessToken: string };
 
 interface Common {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   url: string;
   credentials: Credentials;
-  /** Certificates in PEM form, to be trusted in addition. */
+  /** Additional certificates to trust, in PEM form. */
   roots: string[] | undefined;
   timeoutSeconds: number;
 }
@@ -43,7 +43,7 @@ interface CreateAppInputs {
 }
 interface CreateUserInputs {
   mode: 'create-user';
-  /** At least one, each once. */
+  /** At least one, without duplicates. */
   emails: string[];
   resetPassword: boolean;
   notify: boolean | undefined;
@@ -65,16 +65,16 @@ interface DeleteAppInputs {
 
 /** A rotation without downtime. */
 export interface Overlap {
-  /** The name that all members of the family begin with. */
+  /** The prefix of the names of all members of the family. */
   name: string;
   hours: number;
-  /** Undefined where the next application gets the rules of the one in use. */
+  /** Undefined if the next application gets the rules of the one in use. */
   accessRules: WantedRule[] | undefined;
 }
 
 type ModeInputs = TokenInputs | CreateAppInputs | CreateUserInputs | RotateAppInputs | DeleteAppInputs;
 
-/** What a run is asked to do. After this, no input is looked up by its name again. */
+/** What a run is asked to do. Once this exists, no input is looked up by its name again. */
 export type Inputs = Common & ModeInputs;
 export type InputsFor<M extends Mode> = Extract<Inputs, { mode: M }>;
 
@@ -150,7 +150,7 @@ function readUrl(reader: InputReader): string {
       `url is missing: it is the address of the control plane, such as https://acme.run.ai. ${secretsHint}`,
     );
   }
-  // The value is not quoted: it may hold a password.
+  // The value is not quoted: it may contain a password.
   if (value.length > URL_LIMIT || !URL.canParse(value) || !/^https?:\/\//i.test(value)) {
     return reader.report('url is not a URL: write it in full, such as https://console.example.com');
   }
@@ -158,9 +158,9 @@ function readUrl(reader: InputReader): string {
   reader.source.mask(url.password);
   if (!isSafeUrl(value)) reader.report('url must begin with https://: plain http would send the secrets unencrypted');
   if (url.username || url.password) {
-    reader.report('url must not hold a user name or password: there are inputs for them');
+    reader.report('url must not contain a user name or password: there are inputs for them');
   }
-  if (/[?#]/.test(value)) reader.report('url must not hold a query (?) or a fragment (#)');
+  if (/[?#]/.test(value)) reader.report('url must not contain a query (?) or a fragment (#)');
   const path = url.pathname.replace(/\/+$/, '');
   const [api] = /\/api(\/v\d+)?(\/(token|apps|users))?$/.exec(path) ?? [];
   if (api) reader.report(`url must end before ${api}, which this action adds by itself`);
@@ -219,7 +219,7 @@ function single(reader: InputReader, name: InputName, make: (value: string) => C
 function halves(reader: InputReader, value: string): Credentials {
   const [clientId = '', clientSecret = ''] = splitCredentials(value);
   if (!clientId || !clientSecret) {
-    reader.report('credentials is not of the form <client-id>:<client-secret>, with both halves filled');
+    reader.report('credentials is not of the form <client-id>:<client-secret>, with neither half empty');
   }
   return { by: 'application', clientId, clientSecret };
 }
@@ -230,7 +230,7 @@ function oidc(reader: InputReader, audience: string): Credentials {
   reader.source.mask(requestToken);
   if (!requestToken || !isSafeUrl(url) || !fitsHeader(requestToken)) {
     reader.report(
-      'oidc-audience: GitHub offers this job no OIDC token; give the job permissions: id-token: write (runs from forks cannot have it)',
+      'oidc-audience: GitHub offers this job no OIDC token; give the job permissions: id-token: write (runs from forks cannot get it)',
     );
   }
   return { by: 'oidc', audience, url, requestToken };
@@ -244,7 +244,7 @@ function readRoots(reader: InputReader): string[] | undefined {
   const certificates =
     pem.match(/-----BEGIN (TRUSTED )?CERTIFICATE-----[^-]*-----END (TRUSTED )?CERTIFICATE-----/g) ?? [];
   if (certificates.length === 0) {
-    reader.report('ca-certificate holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
+    reader.report('ca-certificate contains no certificate in PEM form (-----BEGIN CERTIFICATE-----)');
   }
   certificates.forEach((certificate, index) => {
     if (!isCertificate(certificate)) reader.report(`ca-certificate: certificate number ${index + 1} cannot be read`);
@@ -280,7 +280,7 @@ function readCreateApp(reader: InputReader): CreateAppInputs {
 }
 
 const HOURS_A_DAY = 24;
-/** A member of a family has 23 more characters in its name, `-<tag>-<date>-<time>`. */
+/** The name of a member of a family has 23 more characters, `-<tag>-<date>-<time>`. */
 const FAMILY_NAME_LIMIT = 230;
 
 function readRotateApp(reader: InputReader): RotateAppInputs {
@@ -296,16 +296,16 @@ function readRotateApp(reader: InputReader): RotateAppInputs {
   if (!store) reader.report('overlap-hours needs store-as');
   if (hours && rotateAfter && rotateAfter * HOURS_A_DAY < hours) {
     reader.report(
-      `rotate-after-days is shorter than overlap-hours (${hours} hours): an application would be replaced before the one before it is retired`,
+      `rotate-after-days is shorter than overlap-hours (${hours} hours): an application would be replaced before its predecessor is retired`,
     );
   }
   if (reader.given('app-id'))
-    reader.report(
-      'app-id does not go with overlap-hours: give app-name, the beginning of the names of the applications',
-    );
+    reader.report('app-id cannot be used with overlap-hours: use app-name, the prefix of the application names');
   if (store && !store.identity) {
     const variable = store.place.kind === 'organization' ? 'GITHUB_REPOSITORY_OWNER' : 'GITHUB_REPOSITORY';
-    reader.report(`overlap-hours: neither ${variable}_ID nor ${variable} says whose secret it is`);
+    reader.report(
+      `overlap-hours: neither ${variable}_ID nor ${variable} is set, so it is not known whose secret this is`,
+    );
   }
   const name = readAppName(reader, mode);
   if (name.length > FAMILY_NAME_LIMIT) {
@@ -344,7 +344,7 @@ function readApplicationKey(reader: InputReader, mode: Mode): ApplicationKey {
   return { id };
 }
 
-/** Run:ai 2.20 to 3.0, create user. One address a line; one that is given twice, in whatever case, is taken once. */
+/** Run:ai 2.20 to 3.0, create user. One address per line; duplicates, in whatever case, are dropped. */
 function readEmails(reader: InputReader): string[] {
   const lines = reader.given('email').split(/\r?\n/);
   const given = lines.map((line) => line.trim()).filter((line) => line !== '');
@@ -361,7 +361,7 @@ function readEmails(reader: InputReader): string[] {
 function reportEmail(reader: InputReader, email: string): void {
   const parts = email.split(/[\s,;]+/).filter((part) => part !== '');
   if (parts.length > 1 && parts.every(isEmail)) {
-    reader.report('email holds several addresses in one line: write one address a line');
+    reader.report('email contains several addresses on one line: write one address per line');
   } else {
     reader.report(`email: ${reader.quote(email)} is not an email address of 5 to 254 characters`);
   }

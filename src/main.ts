@@ -10,7 +10,7 @@ import { trust } from './http/trust.ts';
 import { type Credentials, type InputName, type Inputs, parseInputs } from './inputs.ts';
 import type { Context } from './modes/context.ts';
 import { token } from './modes/token.ts';
-import { checkOutputFile, publish, summarize } from './publish.ts';
+import { checkOutputFile, publish, summarize, writeOutputs } from './publish.ts';
 import { Client } from './runai/client.ts';
 import { createSecrets, type Secrets } from './secrets.ts';
 import { oneLine } from './text.ts';
@@ -29,7 +29,7 @@ const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** Runs the step, from inputs to outputs. Never throws: a failure is reported, and sets the exit code. */
 export async function run(): Promise<void> {
-  // Until everything promised is written, an end of the process is a failure, however it comes about.
+  // Until everything promised is written, the process must end as a failure, however it ends.
   process.exitCode = core.ExitCode.Failure;
   const secrets = createSecrets(core.setSecret);
   const cancellation = new Cancellation();
@@ -39,7 +39,7 @@ export async function run(): Promise<void> {
       leave();
     });
   }
-  // A promise that never settles would let the process end without a word.
+  // A promise that never settles would let the process end silently.
   const stranded = () => {
     fail(new Error('the run never finished'), secrets);
     leave();
@@ -75,7 +75,7 @@ function readInputs({ mask, maskWhole, clean }: Secrets): Inputs {
 
 const FILE_LIMIT = 4 * 1024 * 1024;
 
-/** The text of a regular file that says how large it is: reading from anything else, a pipe for instance, could wait for ever. */
+/** The text of a regular file of known size: reading from anything else, such as a pipe, could block forever. */
 function readFile(path: string): string {
   const stats = statSync(path);
   if (!stats.isFile() || stats.size === 0 || stats.size > FILE_LIMIT) throw new Error('not a file of certificates');
@@ -121,7 +121,7 @@ async function carryOut(
   });
 }
 
-/** The addresses to which a run connects. */
+/** The addresses that a run connects to. */
 function targetsOf(inputs: Inputs): URL[] {
   const { url, credentials } = inputs;
   const store = 'store' in inputs ? inputs.store : undefined;
@@ -129,7 +129,7 @@ function targetsOf(inputs: Inputs): URL[] {
   return addresses.map((address) => new URL(address));
 }
 
-/** Who signs in, in words, and by which client id. */
+/** A description of who signs in, for messages, and the client id if it is an application. */
 function callerOf(credentials: Credentials): { caller: string; callerId: string | undefined } {
   switch (credentials.by) {
     case 'application':
@@ -144,7 +144,7 @@ function callerOf(credentials: Credentials): { caller: string; callerId: string 
   }
 }
 
-/** Shows in the control plane's audit log where a request came from. Not secret. */
+/** Shows in the control plane's audit log where a request came from. Contains no secret. */
 function userAgent({ GITHUB_REPOSITORY: repository, GITHUB_RUN_ID: runId }: NodeJS.ProcessEnv): string {
   const details = [repository && `+${repository}`, runId && `run ${runId}`].filter(Boolean).join('; ');
   const origin = details ? ` (${details})` : '';
@@ -166,7 +166,7 @@ async function dispatch(inputs: Inputs, context: Context): Promise<void> {
   }
 }
 
-/** Adds to an error what only the inputs know: the mode, and which input brought the token. */
+/** Adds to an error what only the inputs tell: the mode, and which input the token came from. */
 function inContext(error: unknown, { mode, credentials }: Inputs): unknown {
   if (!(error instanceof RunaiError)) return error;
   const foreign = error.code === 'token-rejected' && credentials.by === 'access-token';
@@ -177,17 +177,17 @@ function inContext(error: unknown, { mode, credentials }: Inputs): unknown {
 
 function lateInterruption(signal: string): RunaiError {
   return new RunaiError('interrupted', `stopped by ${signal}`, {
-    hint: 'By then everything was done, and the outputs are set.',
+    hint: 'Everything was done by then, and the outputs are set.',
   });
 }
 
-/** Reports a failure: one error for people, one word for workflows. */
+/** Reports a failure: a message for people, and a code for workflows. */
 function fail(error: unknown, secrets: Secrets): void {
   const { code, text } = explain(error, secrets);
   try {
-    if (process.env['GITHUB_OUTPUT']) core.setOutput('error-code', code);
+    if (process.env['GITHUB_OUTPUT']) writeOutputs([['error-code', code]]);
   } catch {
-    // The file cannot be written: then the message has to do.
+    // If the file cannot be written, the message has to do.
   }
   core.setFailed(`${text}${linkTo(code, process.env)}`);
 }
@@ -199,14 +199,14 @@ function explain(error: unknown, secrets: Secrets): { code: string; text: string
   return { code: 'internal', text };
 }
 
-/** Where this action's own documentation says more, at the version in use. */
+/** A link to this action's documentation of the error, at the version in use. */
 function linkTo(code: string, env: NodeJS.ProcessEnv): string {
   const { GITHUB_SERVER_URL: server, GITHUB_ACTION_REPOSITORY: repository, GITHUB_ACTION_REF: ref } = env;
   if (!server || !repository || !ref) return '';
   return ` See ${server}/${repository}/blob/${ref}/docs/troubleshooting.md#${code}`;
 }
 
-/** Ends the process once everything was written: a pipe may still hold the last line. */
+/** Ends the process once all output is written: the last line may still be buffered in a pipe. */
 export function leave(): void {
   setTimeout(() => process.exit(), 5_000).unref();
   process.stdout.write('', () => process.exit());

@@ -5,17 +5,17 @@ import { RunaiError } from './errors.ts';
 import { codeOf } from './http/problems.ts';
 import type { Secrets } from './secrets.ts';
 
-/** Outputs by name; one without a value is not set. */
+/** Outputs by name; an output without a value is not set. */
 export interface Results {
   secrets?: Record<string, string | undefined>;
-  /** Secret as a whole, with parts that are not: ids, addresses. */
+  /** Secret as a whole, with parts that are not secret: ids, addresses. */
   compounds?: Record<string, string | undefined>;
   values?: Record<string, string | number | boolean | undefined>;
 }
 
 /**
- * Masks every secret, then writes all outputs at once: no signal can come in between.
- * @throws RunaiError `runner` where they cannot be written
+ * Masks every secret, then writes all outputs synchronously, so that no signal can come in between.
+ * @throws RunaiError `runner` if they cannot be written
  */
 export function publish(
   { secrets = {}, compounds = {}, values = {} }: Results,
@@ -23,23 +23,40 @@ export function publish(
 ): void {
   for (const secret of Object.values(secrets)) mask(secret ?? '');
   for (const secret of Object.values(compounds)) maskWhole(secret ?? '');
-  // One by one: a name without a value in one of them must not hide its value in another.
+  // Not merged into one object: a name without a value in one group must not hide its value in another.
   const outputs = [secrets, compounds, values].flatMap((group) => Object.entries(group));
+  try {
+    writeOutputs(outputs);
+  } catch (cause) {
+    const lost = [secrets, compounds].flatMap(Object.values).some((secret) => secret !== undefined);
+    const code = codeOf(cause);
+    const why = code === 'unknown' ? '' : ` (${code})`;
+    throw new RunaiError('runner', `the outputs could not be written to the file that GITHUB_OUTPUT names${why}`, {
+      warning: lost ? 'What was just issued is therefore not in any output.' : undefined,
+      hint: 'Check that the disk of this runner is not full, then run this again: rotate-app as it is, create-app and create-user with if-exists: rotate.',
+      cause,
+    });
+  }
+}
+
+/** Writes outputs by name: all of them, or none. Throws if they cannot be written. */
+export function writeOutputs(outputs: [string, string | number | boolean | undefined][]): void {
   const path = process.env['GITHUB_OUTPUT'] ?? '';
   const size = sizeOf(path);
   try {
     for (const [name, value] of outputs) if (value !== undefined) core.setOutput(name, value);
   } catch (cause) {
-    // What was cut off in the middle would spoil the whole file.
+    cutBack(path, size);
+    throw cause;
+  }
+}
+
+/** Removes a partly written output, which would make the whole file unreadable. Does nothing if the file is gone. */
+function cutBack(path: string, size: number | undefined): void {
+  try {
     if (size !== undefined) truncateSync(path, size);
-    const lost = [secrets, compounds].flatMap(Object.values).some((secret) => secret !== undefined);
-    const code = codeOf(cause);
-    const why = code === 'unknown' ? '' : ` (${code})`;
-    throw new RunaiError('runner', `the outputs could not be written to the file of GITHUB_OUTPUT${why}`, {
-      warning: lost ? 'So what was just issued is in no output.' : undefined,
-      hint: 'Check that the disk of this runner is not full, then run this again: rotate-app as it is, create-app and create-user with if-exists: rotate.',
-      cause,
-    });
+  } catch {
+    // The original error is reported anyway.
   }
 }
 
@@ -51,7 +68,7 @@ function sizeOf(path: string): number | undefined {
   }
 }
 
-/** Room for the outputs of a step with many users, in bytes. */
+/** Enough room for the outputs of a step with many users, in bytes. */
 const ROOM = 64 * 1024;
 
 /**
@@ -63,14 +80,14 @@ export function checkOutputFile(path: string | undefined): void {
   try {
     const stats = statSync(path ?? '');
     if (!stats.isFile()) throw new Error('not a file');
-    // Empty lines mean nothing, should they be left behind.
-    appendFileSync(path ?? '', '\n'.repeat(ROOM));
+    // If these empty lines are left behind, they do no harm.
+    appendFileSync(path ?? '', Buffer.alloc(ROOM, '\n'));
     truncateSync(path ?? '', stats.size);
   } catch (cause) {
     const code = codeOf(cause);
     const why = code === 'unknown' ? '' : ` (${code})`;
     throw new RunaiError('runner', `the file that GITHUB_OUTPUT names is missing or cannot be written${why}`, {
-      hint: 'The outputs would be lost, so nothing was requested. This action runs as a step of a workflow, on a runner that sets GITHUB_OUTPUT.',
+      hint: 'The outputs would be lost, so no request was made. This action runs as a step of a workflow, on a runner that sets GITHUB_OUTPUT.',
     });
   }
 }
@@ -78,13 +95,13 @@ export function checkOutputFile(path: string | undefined): void {
 export type Cell = string | number | boolean | undefined;
 export type Rows = Record<string, Cell>;
 
-/** A table of the job summary: names and values, or a head and lines. */
+/** A table in the job summary: either names and values, or a header and lines. */
 export type Table = Rows | { head: string[]; lines: Cell[][] };
 
 /**
- * Writes a table to the job summary. It is a courtesy: where it cannot be written, the step goes on. Not with the
- * toolkit's `summary`: the build leaves that out, since loading it takes 3 MiB and 1 ms in every step.
- * @param clean makes a server's text fit to be shown
+ * Writes a table to the job summary. The summary is optional: if it cannot be written, the step goes on. Does not use
+ * the toolkit's `summary`, which the build leaves out, since loading it takes 3 MiB and 1 ms in every step.
+ * @param clean makes a server's text safe to show
  */
 export function summarize(title: string, table: Table, clean: (text: string) => string): void {
   const path = process.env['GITHUB_STEP_SUMMARY'];

@@ -1,17 +1,19 @@
 import { foldCase } from './names.ts';
 
-/** The shortest part of a secret that is looked for; shorter ones turn up by accident. */
+/** The shortest part of a secret that is searched for; shorter ones turn up by chance. */
 const PART = 8;
-/** The shortest encoded form of a whole secret that is looked for; shorter ones say little, and are everywhere. */
+/** The shortest encoded form of a whole secret that is searched for; shorter ones reveal little, and are everywhere. */
 const SHORT_FORM = 4;
-/** How much of a secret is looked for. No secret that matters is longer. */
+/** How much of a secret is searched for, in characters. No real secret is longer. */
 const INDEX_LIMIT = 16_384;
-/** How often text is decoded. A secret may itself look encoded several times over, and nothing goes on for ever. */
+/**
+ * How many times text is decoded. A secret may itself look as if it were encoded several times, so there is a limit.
+ */
 const PASSES = 16;
 
-/** Secrets, made ready to be searched for in many texts. */
+/** Secrets, prepared for searching many texts. */
 export interface Index {
-  /** All parts of eight characters, of all their forms. */
+  /** All parts of eight characters, in all forms of the secrets. */
   parts: Set<string>;
   /** The forms that are shorter than that. */
   wholes: string[];
@@ -29,7 +31,7 @@ export function indexOf(secret: string, { parts, wholes }: Index): void {
   }
 }
 
-/** Whether a text holds a secret, however it is encoded, or any part of one that is 8 characters or longer. */
+/** Whether a text contains a secret, in any encoding, or any part of one that has 8 characters or more. */
 export function repeatsSecret(text: string, { parts, wholes }: Index): boolean {
   return [foldCase(text), decode(text)].some((haystack) => {
     for (let at = 0; at + PART <= haystack.length; at++) if (parts.has(haystack.slice(at, at + PART))) return true;
@@ -37,11 +39,11 @@ export function repeatsSecret(text: string, { parts, wholes }: Index): boolean {
   });
 }
 
-/** What base64 text holds of `bytes` when `offset` bytes stand before them, in both alphabets. */
+/** What base64 text contains of `bytes` when `offset` bytes come before them, in both alphabets. */
 function base64At(bytes: Buffer, offset: number): string[] {
   const shifted = Buffer.concat([Buffer.alloc(offset), bytes]);
   const encoded = shifted.toString('base64').replace(/=+$/, '');
-  // The characters at both ends depend on what stands beside the secret.
+  // The characters at both ends depend on what comes before and after the secret.
   const stable = encoded.slice(offset === 0 ? 0 : offset + 1, shifted.length % 3 === 0 ? undefined : -1);
   return [stable, stable.replaceAll('+', '-').replaceAll('/', '_')];
 }
@@ -52,8 +54,8 @@ const escapes =
 const entities: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 /**
- * Text without the ways in which URLs, forms, JSON, source code, XML and HTML write a character, in lower case and in
- * plain letters. Blanks, accents and invisible characters are left out, and so are `+` (a blank in forms) and the backslash.
+ * Decodes the escapes of URLs, forms, JSON, source code, XML and HTML, and folds the text to lower case and plain
+ * letters. Spaces, accents and invisible characters are left out, and so are `+` (a space in forms) and the backslash.
  */
 function decode(original: string): string {
   // As bytes of UTF-8, one character each: percent-encoding knows nothing else.

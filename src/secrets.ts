@@ -1,21 +1,26 @@
 import { type Index, indexOf, repeatsSecret } from './redact.ts';
 import { cleanText, leftOut, maskForms } from './text.ts';
 
-/** The secrets of this run: each is masked the moment it is known, and looked for in whatever a server says. */
+/**
+ * The secrets of this run: each is masked as soon as it is known, and searched for in everything that a server says.
+ */
 export interface Secrets {
-  /** Masks a secret in every form it can take. An empty value is no secret. */
+  /** Masks a secret in every form it can take. An empty value is not a secret. */
   mask(secret: string): void;
-  /** Masks a text with a secret in it as a whole. Its parts are not looked for: some of them, such as an id, are no secrets. */
+  /**
+   * Masks a text that contains a secret, as a whole only. Its parts are not searched for: some, such as an id, are not
+   * secret.
+   */
   maskWhole(text: string): void;
-  /** Makes a server's text fit to be logged. */
+  /** Makes a server's text safe to log. */
   clean(text: string): string;
 }
 
-/** The most characters of secrets that are looked for. Where a run meets more, no server's text is shown any more. */
+/** How many characters of secrets are searched for, at most. If a run has more, server texts are no longer shown. */
 const SEARCHED = 256 * 1024;
 
 export function createSecrets(setSecret: (form: string) => void): Secrets {
-  // Most runs never have to search a text for a secret, so the index is made only when one does.
+  // Most runs never have to search a text for secrets, so the index is built only when needed.
   const known = new Set<string>();
   const waiting: string[] = [];
   const masked = new Set<string>();

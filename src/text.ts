@@ -1,13 +1,13 @@
 const TEXT_LIMIT = 400;
-/** A server's text is cut to this length before it is searched for secrets, so that the search stays short. */
+/** A server's text is truncated to this length before it is searched for secrets, so that the search stays short. */
 const SEARCH_LIMIT = 2048;
 
 // They move the cursor, end lines, forge them, or hide text.
 const controls = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]+/gu;
 
-/** Replaces every run of control characters, line breaks among them, by one blank. */
+/** Replaces every run of control characters, including line breaks, with one space. */
 export function oneLine(text: string): string {
-  // Most text is plain, and the other expression takes time to be compiled.
+  // Most text is plain, and the other expression takes time to compile.
   if (/^[\x20-\x7e]*$/.test(text)) return text.trim();
   return text.replace(controls, ' ').trim();
 }
@@ -18,9 +18,9 @@ function defuse(text: string): string {
 }
 
 /**
- * The forms in which a secret can turn up in a log, because this action, a shell or a tool wrote it so: as it is,
- * trimmed, line by line, escaped for JSON, form-encoded, and percent-encoded in both common ways, with digits of either
- * case. Never a blank one: it would hide every blank.
+ * The forms in which a secret can turn up in a log when this action, a shell or a tool writes it: as it is,
+ * trimmed, line by line, escaped for JSON, form-encoded, and percent-encoded in both common ways, with hex digits in
+ * either case. Never a form that is only whitespace: masking it would hide every space.
  */
 export function maskForms(secret: string): string[] {
   if (secret.trim() === '') return [];
@@ -38,10 +38,10 @@ function lowerDigits(encoded: string): string {
   return encoded.replace(/%[0-9A-F]{2}/g, (digits) => digits.toLowerCase());
 }
 
-/** What stands in place of a server's text that repeats a secret, or a part of one. */
+/** What replaces a server's text that repeats a secret, or part of one. */
 export const leftOut = '[left out: it repeats part of a secret]';
 
-/** A server's text, fit to be logged: one line, no secrets, no workflow commands, at most 400 characters. */
+/** A server's text, safe to log: one line, no secrets, no workflow commands, at most 400 characters. */
 export function cleanText(text: string, repeatsSecret: (text: string) => boolean): string {
   const searched = text.slice(0, SEARCH_LIMIT);
   if (repeatsSecret(searched)) return leftOut;

@@ -58,7 +58,7 @@ const cases: Case[] = [
     options: { version: '2.22' },
     fault: { path: /apps$/, fault: page(403) },
     code: 'blocked',
-    says: [/POST \S+\/apps answered 403/, /firewall, a gateway or a log-in page/],
+    says: [/POST \S+\/apps answered 403/, /firewall, a gateway or a login page/],
     not: /permission/,
   },
   {
@@ -202,8 +202,8 @@ describe.concurrent("the job's own identity", () => {
   });
 
   it('is fetched anew where it has expired while the control plane was away', async () => {
-    await using stage = await openStage({ oidcLifetime: 1 });
-    const fault: Fault = { kind: 'status', status: 503, headers: { 'retry-after': '2' } };
+    await using stage = await openStage({ oidcLifetime: 3 });
+    const fault: Fault = { kind: 'status', status: 503, headers: { 'retry-after': '4' } };
     stage.simulator.fault({ path: /api\/v1\/token$/, fault });
     const { exitCode } = await stage.run({ ...oidc, 'timeout-seconds': '20' }, identity(stage));
     expect(exitCode).toBe(0);
@@ -244,7 +244,7 @@ describe.concurrent('wrong inputs', () => {
     [
       'several addresses in one line',
       { mode: 'create-user', url, email: 'a@acme.example, b@acme.example' },
-      'email holds several addresses in one line: write one address a line',
+      'email contains several addresses on one line: write one address per line',
     ],
     ['a name in capitals', { mode: 'create-app', url, 'app-name': 'CI-Runner' }, 'ci-runner would do'],
     ['a file that is not there', { ...token, url, 'ca-certificate': '/none/ca.pem' }, 'ENOENT'],

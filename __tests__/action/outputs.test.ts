@@ -1,5 +1,5 @@
 // What a step publishes: where outputs cannot be written, where an answer is odd, and what the outputs then say.
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,8 +15,17 @@ const nodeOnFullDisk = join(temp, 'node-on-a-full-disk');
 writeFileSync(nodeOnFullDisk, `#!/usr/bin/env bash\nulimit -f 0\nexec "${process.execPath}" "$@"\n`);
 chmodSync(nodeOnFullDisk, 0o755);
 
+/** Whether the limits of a process can be changed while it runs. */
+const canFill = spawnSync('prlimit', ['--version']).status === 0;
+
+/** From now on the process can make no file larger than that, as on a disk that runs full. It may still write to a pipe. */
+function fillDisk({ pid }: ChildProcess, size: number): void {
+  expect(spawnSync('prlimit', ['--pid', String(pid), `--fsize=${size}`]).status).toBe(0);
+}
+
 const create = { mode: 'create-app', 'app-name': 'trainer' };
 const rotate = { mode: 'rotate-app', 'app-name': 'trainer' };
+const deleteApp = { mode: 'delete-app', 'app-name': 'trainer' };
 const storedAs = ({ github }: Stage) => ({ 'store-as': 'RUNAI_CREDENTIALS', 'github-token': github.token });
 const secretOf = ({ github }: Stage) => github.secretValue('repository', 'RUNAI_CREDENTIALS');
 
@@ -35,48 +44,70 @@ describe.concurrent('a step whose outputs could not be written asks for nothing'
   });
 });
 
-const lost = 'So what was just issued is in no output';
+const lost = 'What was just issued is therefore not in any output';
 
-describe.skipIf(onWindows).concurrent('on a disk that is full', () => {
+it.skipIf(onWindows)('a step on a full disk asks for nothing', async () => {
+  await using stage = await openStage();
+  const inputs = { ...create, ...storedAs(stage) };
+  const { exitCode, errors } = await stage.run(inputs, { node: nodeOnFullDisk, hasOutputs: false });
+  expect(exitCode).toBe(1);
+  expect(errors[0]).toContain('cannot be written (EFBIG)');
+  expect([...stage.simulator.requests, ...stage.github.requests]).toEqual([]);
+});
+
+describe.skipIf(!canFill).concurrent('on a disk that runs full while something is issued', () => {
+  /** Runs a step, and fills the disk while a request is on its way. */
+  async function filled(stage: Stage, inputs: Record<string, string>, { method = 'POST', path = /apps$/, size = 0 }) {
+    stage.simulator.fault({ method, path, fault: { kind: 'delay', ms: 1_000 } });
+    const step = stage.start(inputs, { hasOutputs: size > 100 });
+    await received(stage.simulator, method, path);
+    fillDisk(step.child, size);
+    const result = await step.result;
+    expect(result.exitCode).toBe(1);
+    expect(result.errors[0]).toContain('the outputs could not be written to the file that GITHUB_OUTPUT names (EFBIG)');
+    expect(result.errors[0]).not.toContain('report');
+    return result;
+  }
+
   it.each([
-    ['create-app', create],
-    ['create-app with if-exists: rotate', { ...create, 'if-exists': 'rotate' }],
-    ['rotate-app', rotate],
-    ['create-user', { mode: 'create-user', email: 'ada@acme.example' }],
-    ['token', { mode: 'token' }],
-  ])('%s says that what it issued is lost, and what to do', async (_mode, inputs) => {
+    ['create-app', create, /apps$/],
+    ['create-app with if-exists: rotate', { ...create, 'if-exists': 'rotate' }, /secret$/],
+    ['rotate-app', rotate, /secret$/],
+    ['create-user', { mode: 'create-user', email: 'ada@acme.example' }, /users$/],
+    ['token', { mode: 'token' }, /token$/],
+  ])('%s says that what it issued is lost, and what to do', async (_mode, inputs, path) => {
     await using stage = await openStage();
     if (inputs !== create) stage.simulator.addApplication({ name: 'trainer' });
-    const result = await stage.run(inputs, { node: nodeOnFullDisk, hasOutputs: false });
-    expect(result).toMatchObject({ exitCode: 1, outputs: {} });
-    expect(result.errors[0]).toContain('the outputs could not be written to the file of GITHUB_OUTPUT (EFBIG)');
-    expect(result.errors[0]).toContain(lost);
-    expect(result.errors[0]).toContain('if-exists: rotate');
-    expect(result.errors[0]).not.toContain('report');
+    const { outputs, errors } = await filled(stage, inputs, { path });
+    expect(outputs).toEqual({});
+    expect(errors[0]).toContain(lost);
+    expect(errors[0]).toContain('if-exists: rotate');
+  });
+
+  it.each([40, 150, 300])('the outputs are whole where there is room for %i bytes of them', async (size) => {
+    await using stage = await openStage();
+    const { outputs } = await filled(stage, create, { size });
+    // Too little for any secret, but for the code where it fits.
+    expect(outputs).toEqual(size < 100 ? {} : { 'error-code': 'runner' });
   });
 
   it.each([
-    ['a create', create],
-    ['a reset in place', rotate],
-  ])('the credentials of %s are stored all the same', async (_what, inputs) => {
+    ['a create', create, /apps$/],
+    ['a reset in place', rotate, /secret$/],
+  ])('the credentials of %s are stored anyway', async (_what, inputs, path) => {
     await using stage = await openStage();
     if (inputs === rotate) stage.simulator.addApplication({ name: 'trainer' });
-    const result = await stage.run({ ...inputs, ...storedAs(stage) }, { node: nodeOnFullDisk, hasOutputs: false });
-    expect(result.exitCode).toBe(1);
+    const { errors } = await filled(stage, { ...inputs, ...storedAs(stage) }, { path });
     const [clientId = '', secret = ''] = secretOf(stage)?.split(':') ?? [];
     expect(stage.simulator.isValidSecret(clientId, secret)).toBe(true);
-    expect(result.errors[0]).toContain('were stored anyway');
+    expect(errors[0]).toContain('were stored anyway');
   });
 
   it('a mode without secrets does what it is for, and fails', async () => {
     await using stage = await openStage();
     stage.simulator.addApplication({ name: 'trainer' });
-    const result = await stage.run(
-      { mode: 'delete-app', 'app-name': 'trainer' },
-      { node: nodeOnFullDisk, hasOutputs: false },
-    );
-    expect(result.exitCode).toBe(1);
-    expect(result.errors[0]).not.toContain(lost);
+    const { errors } = await filled(stage, deleteApp, { method: 'DELETE', path: /./ });
+    expect(errors[0]).not.toContain(lost);
     expect(stage.simulator.applications).toEqual([]);
   });
 });
@@ -101,7 +132,7 @@ describe.concurrent('a file of outputs that goes while something is issued', () 
     change(file);
     const { exitCode, errors } = await step.result;
     expect(exitCode).toBe(1);
-    expect(errors[0]).toContain('the outputs could not be written to the file of GITHUB_OUTPUT');
+    expect(errors[0]).toContain('the outputs could not be written to the file that GITHUB_OUTPUT names');
     expect(errors[0]).toContain(lost);
     expect(errors[0]).not.toContain('unknown');
   });

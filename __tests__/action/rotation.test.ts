@@ -83,7 +83,7 @@ describe.concurrent('rotate-app in place', () => {
     const { errors, outputs } = await stage.run(rotate);
     expect(outputs).toEqual({ 'error-code': 'unavailable' });
     expect(errors[0]).toMatch(/POST http:\S+\/secret answered 503/);
-    expect(errors[0]).toContain('An attempt may have made a new secret anyway');
+    expect(errors[0]).toContain('An attempt may have issued a new secret anyway');
   });
 
   it.each([
@@ -305,7 +305,7 @@ describe.concurrent('rotate-app without downtime', () => {
     const result = await stage.run(overlapFor(stage));
     expectSuccess(result);
     expect(result.outputs).toMatchObject({ rotated: 'false', 'app-name': inUse.name, 'retired-apps': '' });
-    expect(result.warnings[0]).toContain('One of the servers does not tell its time');
+    expect(result.warnings[0]).toContain('One of the servers does not send its time');
     expect(stage.simulator.applications).toHaveLength(2);
   });
 
@@ -341,7 +341,7 @@ describe.concurrent('rotate-app without downtime', () => {
   });
 
   it.each([
-    [{ 'app-id': '1' }, /app-id does not go with overlap-hours/],
+    [{ 'app-id': '1' }, /app-id cannot be used with overlap-hours/],
     [{ 'store-as': '', 'github-token': '' }, /overlap-hours needs store-as/],
     [{ 'app-name': 'x'.repeat(231) }, /at most 230 characters/],
     [{ 'overlap-hours': '48' }, /rotate-after-days is shorter than overlap-hours/],

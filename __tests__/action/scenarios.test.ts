@@ -272,7 +272,7 @@ const scenarios: Record<string, Scenario> = {
     prepare: ({ simulator }) =>
       simulator.fault({ fault: { kind: 'redirect', status: 302, location: 'https://login.example.com/?from=runai' } }),
   },
-  'a log-in page': {
+  'a login page': {
     inputs: { mode: 'token', ...byPassword },
     prepare: ({ simulator }) => simulator.fault({ times: Infinity, fault: { kind: 'html', status: 200 } }),
   },

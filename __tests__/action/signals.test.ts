@@ -20,7 +20,7 @@ interface Moment {
 }
 
 /** Long enough for the signal to come before the answer. */
-const late: Fault = { kind: 'delay', ms: 700 };
+const late: Fault = { kind: 'delay', ms: 1_200 };
 
 /** Runs a step that gets a signal while a request is on its way. */
 async function cancelled(stage: Stage, inputs: Inputs, moment: Moment): Promise<StepResult> {
@@ -199,7 +199,7 @@ describe.skipIf(onWindows).concurrent('an answer that does not come within 5 sec
 
   it.each([
     ['may have created something', create, /apps$/, /An attempt may have created it anyway/],
-    ['may have made a secret', rotate, /secret$/, /An attempt may have made a new secret anyway/],
+    ['may have made a secret', rotate, /secret$/, /An attempt may have issued a new secret anyway/],
   ])('%s, which is said', async (_what, inputs, path, says) => {
     await using stage = await openStage();
     if (inputs.mode === 'rotate-app') stage.simulator.addApplication({ name: 'trainer' });

@@ -286,7 +286,7 @@ describe.concurrent.each(ways)('after something was issued by $way', ({ inputs, 
     expect(outputs).toMatchObject({ 'error-code': 'unverified', stored: String(oldIsDead) });
     expectPublished(stage, outputs);
     expect(secretOf(stage)).toBe(oldIsDead ? outputs['credentials'] : undefined);
-    expect(errors[0]).toContain('the new credentials get no token');
+    expect(errors[0]).toContain('the new credentials did not get a token');
     expect(errors[0]).toContain(oldIsDead ? 'were stored anyway' : 'hold the only copy');
   });
 
@@ -299,7 +299,7 @@ describe.concurrent.each(ways)('after something was issued by $way', ({ inputs, 
     expect(outputs).toMatchObject({ 'error-code': 'forbidden', stored: String(oldIsDead) });
     expectPublished(stage, outputs);
     expect(secretOf(stage)).toBe(oldIsDead ? outputs['credentials'] : undefined);
-    expect(errors[0]).toContain('access rule "12 @ project:1" could not be made');
+    expect(errors[0]).toContain('access rule "12 @ project:1" could not be created');
   });
 });
 
@@ -320,7 +320,7 @@ describe.concurrent('GitHub', () => {
     const env = { GITHUB_REPOSITORY: 'acme/old' };
     const { errors, outputs } = await stage.run({ ...create, ...storedAs(stage) }, { env });
     expect(outputs).toEqual({ 'error-code': 'redirect' });
-    expect(errors[0]).toContain('A repository that was renamed or moved answers so');
+    expect(errors[0]).toContain('GitHub answers like this for a repository that was renamed or moved');
     expect(stage.github.requests).toHaveLength(1);
   });
 
@@ -336,9 +336,9 @@ describe.concurrent('GitHub', () => {
 describe.concurrent('store-as asks for what it needs', () => {
   it.each([
     [{ 'github-token': '' }, /github-token is missing/],
-    [{ 'store-as': '' }, /github-token is given without store-as/],
-    [{ 'store-as': 'GITHUB_X' }, /not beginning with GITHUB_/],
-    [{ 'store-as': '1X' }, /no digit first/],
+    [{ 'store-as': '' }, /github-token is set without store-as/],
+    [{ 'store-as': 'GITHUB_X' }, /or with GITHUB_/],
+    [{ 'store-as': '1X' }, /not starting with a digit/],
     [{ 'store-in': 'nowhere' }, /store-in is "nowhere"/],
   ])('%j', async (change, says) => {
     await using stage = await openStage();
@@ -411,7 +411,7 @@ describe.concurrent('if-exists: repair', () => {
     stage.github.editSecret('repository', name, { updatedAt: hoursAgo(5) });
     const { outputs, warnings } = await stage.run(inputsFor(stage));
     expect(outputs).toMatchObject({ created: 'false', stored: 'false' });
-    expect(warnings[0]).toContain('left both alone');
+    expect(warnings[0]).toContain('left both unchanged');
     expect(stage.simulator.isValidSecret('trainer', secret)).toBe(true);
   });
 

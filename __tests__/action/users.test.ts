@@ -182,9 +182,9 @@ describe.concurrent('several addresses', () => {
   it('are not tried after the deadline, and what was done is in the outputs', async () => {
     await using stage = await openStage();
     const emails = addresses(30);
-    const slow: Fault = { kind: 'delay', ms: 400 };
+    const slow: Fault = { kind: 'delay', ms: 1_500 };
     stage.simulator.fault({ method: 'POST', path: '/users', times: 99, fault: slow });
-    const result = await stage.run({ ...createUsers(emails), 'timeout-seconds': '1' });
+    const result = await stage.run({ ...createUsers(emails), 'timeout-seconds': '4' });
     expect(result.exitCode).toBe(1);
     const rows = rowsOf(result);
     expect(rows.filter(({ error }) => error === 'not tried').length).toBeGreaterThan(10);

@@ -186,7 +186,7 @@ describe('a rule that is refused says which one it is, and why', () => {
     const error = await failure(grant([onProject('Viewer'), onProject('ML engineer', '404')]));
     expect(error).toMatchObject({ code, status });
     expect(error.describe()).toContain(
-      `access rule "ML engineer @ project:404" could not be made: POST ${setup.simulator.url}/api/v1${rulesPath} answered ${status}: "Scope 404 is unknown" (1 attempt).`,
+      `access rule "ML engineer @ project:404" could not be created: POST ${setup.simulator.url}/api/v1${rulesPath} answered ${status}: "Scope 404 is unknown" (1 attempt).`,
     );
     expect(error.hint).toContain(hint);
     expect(error.hint).toContain('Everything before this rule was done and published.');
@@ -201,7 +201,7 @@ describe('roles are looked up before anything is created', () => {
     const error = await failure(lookUpRules(setup.client, wanted));
     expect(error.code).toBe('access-rule');
     expect(error.describe()).toBe(
-      'access rule "ML enginer @ project:1" cannot be made: no role is named ML enginer. Check the name of the role. The nearest of the 12 names there: ML engineer, Viewer, L1 researcher, L2 researcher, Cloud operator. Nothing was created.',
+      'access rule "ML enginer @ project:1" cannot be created: no role is named ML enginer. Check the name of the role. The closest of the 12 existing names: ML engineer, Viewer, L1 researcher, L2 researcher, Cloud operator. Nothing was created.',
     );
     expect(sent(setup)).toEqual(['GET /api/v1/authorization/roles']);
   });
@@ -220,9 +220,7 @@ describe('roles are looked up before anything is created', () => {
     setup.simulator.roles.unshift({ id: 666, name: 'ml engineer' });
     expect(await lookUpRules(setup.client, engineer)).toMatchObject([{ roleId: 9 }]);
     const error = await failure(lookUpRules(setup.client, [onProject('Ml Engineer')]));
-    expect(error.describe()).toContain(
-      'several roles are named Ml Engineer. Use the id of the one that is meant: 666, 9.',
-    );
+    expect(error.describe()).toContain('several roles are named Ml Engineer. Use the id of the one you mean: 666, 9.');
   });
 
   it('and an id that is not an int32 is no id of a role', async () => {

@@ -32,7 +32,7 @@ describe('an application that exists', () => {
     const error = await failure(create(setup, 'fail'));
     expect(error).toMatchObject({ code: 'conflict', status: 409, warning: undefined });
     expect(error.hint).toBe(
-      'It exists already: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.',
+      'It already exists: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.',
     );
     expect(sent(setup)).toEqual(['POST /api/v1/apps']);
     expect(untouched(setup)).toBe(true);

@@ -78,13 +78,13 @@ describe('no endpoint at all', () => {
     expect(error.describe()).toMatch(/has no \/api\/v1\/users \(404\)\. Something in front of the control plane/);
   });
 
-  it('but a page on each path is a log-in page', async () => {
+  it('but a page on each path is a login page', async () => {
     await using setup = await connect();
     setup.simulator.fault({ times: Infinity, fault: { kind: 'html', status: 200 } });
     const error = await failure(createWith(setup));
     expect(error.code).toBe('unreadable');
     expect(error.describe()).toMatch(
-      /answered 200 with a web page on \/api\/v1\/token and \/api\/v2\/token\. .*whether a proxy or a log-in page stands in front/,
+      /answered 200 with a web page on \/api\/v1\/token and \/api\/v2\/token\. .*whether a proxy or a login page is in front/,
     );
     expect(sent(setup)).toHaveLength(6);
   });

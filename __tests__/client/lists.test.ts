@@ -68,7 +68,7 @@ describe('odd rows of a list that are not ours are passed over', () => {
     addRows(setup, '/apps', [row]);
     expect((await findApplication(setup.client, { name }))?.id).toBe(id);
     expect((await createApplication(setup.client, { name, ifExists: 'skip' })).created).toBe(false);
-    expect(setup.log).toContain('Passed over 1 applications that cannot be read');
+    expect(setup.log).toContain('Skipped 1 applications that cannot be read');
   });
 
   it.each<[string, unknown]>([
@@ -152,7 +152,7 @@ describe('a list may be', () => {
     }));
     await using setup = clientFor(server.url);
     const error = await failure(findUser(setup.client, email));
-    expect(error.describe()).toContain('the control plane sent a list without an end');
+    expect(error.describe()).toContain('the control plane sent an endless list');
     expect(page).toBe(200);
   });
 

@@ -163,7 +163,7 @@ describe('a reset whose answer was lost', () => {
     setup.simulator.fault({ path: '/token', times: Infinity, fault: { kind: 'status', status: 404 } });
     const issued = await rotated();
     expect(setup.simulator.isValidSecret(name, issued.clientSecret!)).toBe(true);
-    expect(issued.flaw).toMatchObject({ warning: expect.stringContaining('may have made a new secret anyway') });
+    expect(issued.flaw).toMatchObject({ warning: expect.stringContaining('may have issued a new secret anyway') });
   });
 
   it('of a disabled application is sent until an answer is not lost, since its secret cannot be tried', async () => {
@@ -213,7 +213,7 @@ describe('what may have been done is said wherever the run ends after a lost ans
     ['a firewall steps in', { kind: 'html', status: 403 }, 'POST', /apps|service/, 'blocked'],
     ['it is not valid', { kind: 'status', status: 422 }, 'POST', '/apps', 'rejected'],
     ['the endpoints are gone', { kind: 'status', status: 404 }, 'POST', /apps|service/, 'not-run-ai'],
-    ['a log-in page stands there', { kind: 'html', status: 200 }, 'POST', /apps|service/, 'unreadable'],
+    ['a login page stands there', { kind: 'html', status: 200 }, 'POST', /apps|service/, 'unreadable'],
     ['it is redirected', { kind: 'redirect', status: 302, location: '/' }, 'POST', '/apps', 'redirect'],
     ['the server is away until the deadline', { kind: 'status', status: 503 }, 'POST', '/apps', 'unavailable'],
     ['the look-up is refused', { kind: 'status', status: 403 }, 'GET', /apps|service/, 'forbidden'],
@@ -254,7 +254,7 @@ describe('what may have been done is said wherever the run ends after a lost ans
     setup.simulator.fault({ method: 'POST', path: '/secret', fault: { kind: 'status', status: 403 } });
     const error = await failure(resetSecret(setup.client, application));
     expect(error.code).toBe('forbidden');
-    once(error.describe(), 'An attempt may have made a new secret anyway, and then the old one no longer works');
+    once(error.describe(), 'An attempt may have issued a new secret anyway; if so, the old one no longer works');
   });
 
   it('of a delete that is refused the second time', async () => {

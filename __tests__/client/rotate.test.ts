@@ -63,7 +63,7 @@ it('a rotation that fails until the deadline publishes nothing, and says that th
   setup.simulator.fault({ method: 'POST', path: '/secret', times: Infinity, fault });
   const error = await failure(rotate(setup, { name }));
   expect(error.describe()).toMatch(
-    /POST http:\S+\/secret answered 503.*attempts\)\. An attempt may have made a new secret/,
+    /POST http:\S+\/secret answered 503.*attempts\)\. An attempt may have issued a new secret/,
   );
   expect(setup.context.outputs).toEqual({});
 });

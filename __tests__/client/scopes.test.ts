@@ -89,7 +89,7 @@ describe('a name that does not tell which scope is meant', () => {
     const error = await failure(find(setup, 'project', 'team-b'));
     expect(error.code).toBe('access-rule');
     expect(error.describe()).toBe(
-      `there is more than one project named team-b. Use the id of the one that is meant: 102 (cluster ${prod}), 104 (cluster ${dev}).`,
+      `there is more than one project named team-b. Use the id of the one you mean: 102 (cluster ${prod}), 104 (cluster ${dev}).`,
     );
   });
 
@@ -100,7 +100,7 @@ describe('a name that does not tell which scope is meant', () => {
   });
 
   it.each<[ScopeType, string, string]>([
-    ['project', 'team_a', 'The nearest of the 3 names there: team-a, team-b, team-ab'],
+    ['project', 'team_a', 'The closest of the 3 existing names: team-a, team-b, team-ab'],
     ['project', 'Team-A', 'team-a'],
     ['department', 'reserch', 'research'],
     ['cluster', 'production', 'prod'],
@@ -132,7 +132,7 @@ describe('scopes are looked up before anything is created', () => {
     ];
     const error = await failure(lookUpRules(setup.client, wanted));
     expect(error.message).toBe(
-      'access rule "Viewer @ project:team-x" cannot be made: there is no project named team-x',
+      'access rule "Viewer @ project:team-x" cannot be created: there is no project named team-x',
     );
     expect(error.hint).toMatch(/Nothing was created\.$/);
     expect(sent(setup).every((request) => request.startsWith('GET '))).toBe(true);

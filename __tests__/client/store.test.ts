@@ -261,7 +261,7 @@ describe('a renamed repository', () => {
     const error = await failure(setup.store.rehearse());
     expect(error).toMatchObject({ code: 'redirect', status });
     expect(error.hint).toContain(
-      'A repository that was renamed or moved answers so: run the workflow again from the repository under its new name.',
+      'GitHub answers like this for a repository that was renamed or moved: run the workflow again from the repository under its new name.',
     );
     expect(error.hint).not.toMatch(/\burl\b/);
     expect(setup.github.requests).toHaveLength(1);

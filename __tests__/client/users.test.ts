@@ -130,7 +130,7 @@ describe('several users in one step', () => {
     expect(failed).toHaveLength(2);
     expect(failed[0]?.error).toMatch(/answered 409.*set if-exists to skip/);
     expect(result.error.message).toMatch(/^2 of 12 users failed:\n- user-\d+@example\.com: POST [^\n]*\n- user-/);
-    expect(result.error.message).toContain('The outputs users and temporary-passwords hold what was done');
+    expect(result.error.message).toContain('The outputs users and temporary-passwords show what was done');
     expect(Object.keys(result.passwords)).toHaveLength(10);
     for (const { email: address, error } of result.users) expect(address in result.passwords).toBe(error === undefined);
   });

@@ -211,7 +211,7 @@ const someRun = fc.oneof(
 );
 const apart = fc.constantFrom(0, 3, 100, 900, 2_000, 15_000);
 const targets = [
-  fc.constantFrom<Target>('reported', 'stored', 'stored before', 'newest'),
+  fc.constantFrom<Target>('reported', 'stored', 'stored before', 'stored before', 'newest'),
   fc.nat({ max: 5 }).map((member): Target => ({ member })),
 ];
 const target = fc.oneof(...targets);
@@ -274,7 +274,7 @@ const jobs: fc.Arbitrary<RegularJob> = fc.record({
 const worlds: fc.Arbitrary<WorldOptions> = fc
   .record({
     overlapHours: fc.constantFrom(1, 2, 24, 72),
-    rotateAfter: fc.constantFrom(0, 0, 1, 3),
+    rotateAfter: fc.constantFrom(0, 1, 3, 3),
     rules: fc.constantFrom('input' as const, 'copied' as const),
     version: fc.constantFrom('2.24' as const, '3.0' as const),
     skew: fc.record({ plane: skew, github: skew }),
@@ -296,8 +296,14 @@ const trouble: fc.Arbitrary<Step[]> = fc
   .tuple(
     fc.record({ wait: whenDue, action: rotations }),
     fc.array(fc.record({ wait: soon, action: job }), { maxLength: 1 }),
-    fc.array(fc.record({ wait: soon, action: fc.oneof(byHand, leak, rotations) }), { minLength: 1, maxLength: 2 }),
-    fc.array(fc.record({ wait: fc.oneof(afterOverlap, whenDue), action: fc.oneof(rotations, leak) }), { maxLength: 2 }),
+    fc.array(fc.record({ wait: soon, action: fc.oneof(byHand, byHand, leak, rotations) }), {
+      minLength: 1,
+      maxLength: 2,
+    }),
+    fc.array(
+      fc.record({ wait: fc.oneof(afterOverlap, afterOverlap, whenDue), action: fc.oneof(rotations, rotations, leak) }),
+      { minLength: 1, maxLength: 2 },
+    ),
   )
   .map((parts) => parts.flat());
 
@@ -321,8 +327,11 @@ export interface Report {
   failure: { violations: string[]; trace: string[]; sequence: Sequence } | undefined;
 }
 
+/** fast-check keeps what every sequence was played with until it ends, so it is asked for a few at a time. */
+const AT_A_TIME = 20;
+
 /** Plays random sequences until one violates something, and then looks for a smaller one that does. */
-export async function run({ sequences: numRuns, seed }: { sequences: number; seed: number }): Promise<Report> {
+export async function run({ sequences: count, seed }: { sequences: number; seed: number }): Promise<Report> {
   const report: Report = { sequences: 0, runs: 0, failure: undefined };
   const property = fc.asyncProperty(sequences, async (sequence) => {
     const { runs, violations, trace } = await play(sequence);
@@ -331,7 +340,10 @@ export async function run({ sequences: numRuns, seed }: { sequences: number; see
     if (violations.length > 0) report.failure = { violations, trace, sequence };
     return violations.length === 0;
   });
-  const { failed, errorInstance } = await fc.check(property, { numRuns, seed });
-  if (failed && !report.failure) throw errorInstance;
+  for (let part = 0; part * AT_A_TIME < count && !report.failure; part++) {
+    const numRuns = Math.min(AT_A_TIME, count - part * AT_A_TIME);
+    const { failed, errorInstance } = await fc.check(property, { numRuns, seed: seed * 1_000 + part });
+    if (failed && !report.failure) throw errorInstance;
+  }
   return report;
 }

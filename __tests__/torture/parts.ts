@@ -201,7 +201,7 @@ function certificateCells(authority: Authority): Cell[] {
     expired: { tls: expired, ca: root.cert, fails: refused('CERT_HAS_EXPIRED') },
     'self-signed': { tls: alone, ca: root.cert, fails: refused('DEPTH_ZERO_SELF_SIGNED_CERT') },
     'malformed file': { tls: server, ca: broken, fails: /ca-certificate: certificate number 1 cannot be read/ },
-    'only a private key': { tls: server, ca: keyPath, fails: /ca-certificate holds no certificate/ },
+    'only a private key': { tls: server, ca: keyPath, fails: /ca-certificate contains no certificate/ },
   };
   return Object.entries(cells).map(([name, given]) => ({
     name: `certificate: ${name}`,

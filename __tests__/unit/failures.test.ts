@@ -123,7 +123,7 @@ describe('the words for a request that got no usable answer', () => {
       'a page',
       { unreadable: 'a web page', status: 200 },
       'unreadable',
-      'POST https://acme.run.ai/api/v1/apps answered 200 with a web page (2 attempts). This is not a Run:ai API response: check url, and whether a proxy or a log-in page stands in front of the control plane.',
+      'POST https://acme.run.ai/api/v1/apps answered 200 with a web page (2 attempts). This is not a Run:ai API response: check url, and whether a proxy or a login page is in front of the control plane.',
     ],
     [
       '503',
@@ -135,7 +135,7 @@ describe('the words for a request that got no usable answer', () => {
       'a redirect',
       { redirect: 'https://console.example.com/login?state=x', status: 302 },
       'redirect',
-      'POST https://acme.run.ai/api/v1/apps answered 302, a redirect (2 attempts). Redirects are not followed, because they would take the credentials along. If https://console.example.com is your control plane, use it as url.',
+      'POST https://acme.run.ai/api/v1/apps answered 302, a redirect (2 attempts). Redirects are not followed, because following them could send the credentials elsewhere. If https://console.example.com is your control plane, use it as url.',
     ],
   ])('%s', (_name, result, code, expected) => {
     const error = problem(result);

@@ -182,7 +182,7 @@ describe('an older member is retired', () => {
   const used = { name: 'used', made: 50, used: 2 };
   const stored = 49;
 
-  it('when the secret is old enough, the one in use has signed in since, and the old one rests', () => {
+  it('when the one in use has signed in after the overlap, and the old one rests', () => {
     expect(look({ members: [old, used], stored })).toMatchObject({
       standings: ['used: in use', 'old: previous'],
       retired: ['old'],
@@ -260,7 +260,7 @@ describe('a member is kept', () => {
     [
       'when its age is not known',
       { members: [{ name: 'old', made: null }, used], stored: 49 },
-      'the control plane does not say when it was made',
+      'the control plane does not say when it was created',
     ],
     [
       'while a server does not tell its time, or a member cannot be read',

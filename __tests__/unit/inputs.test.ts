@@ -300,7 +300,7 @@ describe('wrong inputs', () => {
     [
       'a url with user info',
       { ...token, ...app, url: 'https://a:b@acme.run.ai' },
-      /must not hold a user name or password/,
+      /must not contain a user name or password/,
     ],
     ['a url with a query', { ...token, ...app, url: 'https://acme.run.ai?' }, /query/],
     ['a url with a fragment', { ...token, ...app, url: 'https://acme.run.ai#x' }, /fragment/],
@@ -374,7 +374,7 @@ describe('wrong inputs', () => {
     [
       'a private key',
       { ...token, ...app, 'ca-certificate': '-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----' },
-      /holds no certificate/,
+      /contains no certificate/,
     ],
     [
       'an audience without the permission',
@@ -384,7 +384,7 @@ describe('wrong inputs', () => {
     [
       'an access token with a line break',
       { ...token, mode: 'create-app', 'app-name': 'a1', 'access-token': 'a\nb' },
-      /access-token holds a line break/,
+      /access-token contains a line break/,
     ],
     [
       'an unused input',
@@ -421,12 +421,12 @@ describe('wrong inputs', () => {
     [
       'addresses with commas between',
       { ...createUser, email: 'jo@example.com, li@example.com' },
-      /email holds several addresses in one line: write one address a line/,
+      /email contains several addresses on one line: write one address per line/,
     ],
     [
       'addresses with blanks between',
       { ...createUser, email: 'jo@example.com li@example.com' },
-      /email holds several addresses in one line/,
+      /email contains several addresses on one line/,
     ],
     [
       'one wrong address of three',
@@ -456,7 +456,7 @@ describe('wrong inputs', () => {
     [
       'credentials without a colon',
       { ...token, credentials: 's3cret' },
-      /credentials is not of the form <client-id>:<client-secret>, with both halves filled/,
+      /credentials is not of the form <client-id>:<client-secret>, with neither half empty/,
     ],
     ['credentials without a client id', { ...token, credentials: ':s3cret' }, /credentials is not of the form/],
     ['credentials without a secret', { ...token, credentials: 'ci:' }, /credentials is not of the form/],
@@ -468,7 +468,7 @@ describe('wrong inputs', () => {
     [
       'an access token beyond ASCII',
       { ...createApp, 'client-id': '', 'client-secret': '', 'access-token': 'tökén' },
-      /access-token holds a line break or another character/,
+      /access-token contains a line break or another character/,
     ],
     ['repair without a store', { ...createApp, 'if-exists': 'repair' }, /if-exists: repair needs store-as/],
     [
@@ -484,10 +484,10 @@ describe('wrong inputs', () => {
     [
       'a token that no header can carry',
       { ...createApp, ...store, 'github-token': 'ghs_\n1' },
-      /github-token holds a line break or another character.*the step that makes it/,
+      /github-token contains a line break or another character.*the step that creates it/,
     ],
-    ['a token without a store', { ...createApp, 'github-token': 'x' }, /github-token is given without store-as/],
-    ['a place without a store', { ...rotateApp, 'store-in': 'organization' }, /store-in is given without store-as/],
+    ['a token without a store', { ...createApp, 'github-token': 'x' }, /github-token is set without store-as/],
+    ['a place without a store', { ...rotateApp, 'store-in': 'organization' }, /store-in is set without store-as/],
     [
       'a secret that begins with a digit',
       { ...createApp, ...store, 'store-as': '1RUNAI' },
@@ -496,7 +496,7 @@ describe('wrong inputs', () => {
     [
       'a secret that begins like those of GitHub',
       { ...createApp, ...store, 'store-as': 'github_runai' },
-      /not beginning with GITHUB_/,
+      /or with GITHUB_/,
     ],
     [
       'a secret with a hyphen',
@@ -530,7 +530,7 @@ describe('wrong inputs', () => {
     [
       'hours with an id',
       { ...overlap, 'app-name': '', 'app-id': '4-2' },
-      /app-id does not go with overlap-hours: give app-name/,
+      /app-id cannot be used with overlap-hours: use app-name/,
     ],
     [
       'rules for a rotation in place',
@@ -570,9 +570,9 @@ describe('wrong inputs', () => {
   it.each([
     ['a broken certificate', garbled, 'certificate number 1 cannot be read'],
     ['a broken certificate after a good one', pem + garbled, 'certificate number 2 cannot be read'],
-    ['a certificate that is cut off', pem.slice(0, 300), 'holds no certificate'],
-    ['only a private key', key, 'holds no certificate'],
-    ['nothing', '\n', 'holds no certificate'],
+    ['a certificate that is cut off', pem.slice(0, 300), 'contains no certificate'],
+    ['only a private key', key, 'contains no certificate'],
+    ['nothing', '\n', 'contains no certificate'],
   ])('ca-certificate with %s, as text or in a file, is refused without being quoted', (_what, ca, expected) => {
     const given = { ...token, ...app };
     const inFile = problemsOf({ ...given, 'ca-certificate': 'ca.pem' }, { files: { 'ca.pem': ca } });
@@ -620,9 +620,9 @@ describe('wrong inputs', () => {
 
   it('cannot be told from another family where the runner names neither the owner nor its id', () => {
     const env = { GITHUB_REPOSITORY: 'acme/app' };
-    expect(problemsOf(overlap, { env: {} })).toContain('neither GITHUB_REPOSITORY_ID nor GITHUB_REPOSITORY says whose');
+    expect(problemsOf(overlap, { env: {} })).toContain('neither GITHUB_REPOSITORY_ID nor GITHUB_REPOSITORY is set');
     expect(problemsOf({ ...overlap, 'store-in': 'organization' }, { env })).toContain(
-      'overlap-hours: neither GITHUB_REPOSITORY_OWNER_ID nor GITHUB_REPOSITORY_OWNER says whose secret it is',
+      'overlap-hours: neither GITHUB_REPOSITORY_OWNER_ID nor GITHUB_REPOSITORY_OWNER is set, so it is not known whose secret this is',
     );
   });
 

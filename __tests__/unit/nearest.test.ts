@@ -5,7 +5,7 @@ const plain = (text: string) => text;
 const roles = ['System administrator', 'L1 researcher', 'L2 researcher', 'ML engineer', 'Viewer', 'Research manager'];
 
 it('the five names that are most like the wanted one are shown, the most alike first', () => {
-  expect(nearest('ML enginer', roles, plain)).toMatch(/^ The nearest of the 6 names there: ML engineer, /);
+  expect(nearest('ML enginer', roles, plain)).toMatch(/^ The closest of the 6 existing names: ML engineer, /);
   expect(nearest('l2 RESEARCHER', roles, plain)).toMatch(/: L2 researcher, L1 researcher, /);
   expect(nearest('x', roles, plain).split(', ')).toHaveLength(5);
 });
@@ -15,20 +15,20 @@ it('nothing is said where there are no names', () => {
 });
 
 it('a name that is there twice is shown and counted once', () => {
-  expect(nearest('x', ['a', 'b', 'a'], plain)).toBe(' The nearest of the 2 names there: a, b.');
-  expect(nearest('x', ['a', 'a'], plain)).toBe(' The only name there: a.');
+  expect(nearest('x', ['a', 'b', 'a'], plain)).toBe(' The closest of the 2 existing names: a, b.');
+  expect(nearest('x', ['a', 'a'], plain)).toBe(' The only existing name: a.');
 });
 
 it('names are cleaned, since a server may put anything into them', () => {
   const marked = (text: string) => `<${text}>`;
-  expect(nearest('x', ['::error::x'], marked)).toBe(' The only name there: <::error::x>.');
-  expect(nearest('x', ['y', 'zz'], marked)).toBe(' The nearest of the 2 names there: <y>, <zz>.');
+  expect(nearest('x', ['::error::x'], marked)).toBe(' The only existing name: <::error::x>.');
+  expect(nearest('x', ['y', 'zz'], marked)).toBe(' The closest of the 2 existing names: <y>, <zz>.');
 });
 
 it('long names and many of them are no more work than short ones and a few', () => {
   const short = (text: string) => text.slice(0, 3);
   const long = ['a', 'b', 'c'].map((letter) => letter.repeat(1_000_000));
-  expect(nearest('y'.repeat(1_000_000), long, short)).toBe(' The nearest of the 3 names there: aaa, bbb, ccc.');
+  expect(nearest('y'.repeat(1_000_000), long, short)).toBe(' The closest of the 3 existing names: aaa, bbb, ccc.');
   const many = Array.from({ length: 2_500 }, (_, at) => `${at}`);
-  expect(nearest('2499', many, plain)).toMatch(/^ The nearest of the 2500 names there: 249, /);
+  expect(nearest('2499', many, plain)).toMatch(/^ The closest of the 2500 existing names: 249, /);
 });

@@ -51,7 +51,7 @@ it('a list without an end is an error that says so', async () => {
   const { all } = list((offset) => ({ rows: [offset], next: offset + 1 }));
   await expect(collect(all)).rejects.toMatchObject({
     code: 'unreadable',
-    message: 'the control plane sent a list without an end',
+    message: 'the control plane sent an endless list',
     hint: 'Check url, and whether something else answers in place of the control plane.',
   });
 });

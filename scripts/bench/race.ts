@@ -1,10 +1,10 @@
-// Whole processes side by side: all of them in turn in each round, so that a busy machine is busy for all.
+// Compares whole processes: each round runs all of them in turn, so that a busy machine is busy for all.
 import { spawn } from 'node:child_process';
 
 export interface Contender {
   name: string;
   command: string[];
-  /** Makes the environment of one run. */
+  /** Creates the environment of one run. */
   env: () => Record<string, string>;
 }
 
@@ -15,7 +15,7 @@ export interface Figures {
   connections: number;
 }
 
-/** A server that counts. */
+/** A server that counts requests and connections. */
 interface Server {
   requests: unknown[];
   readonly connections: number;
@@ -26,11 +26,11 @@ export interface Course {
   /** Where the processes run. */
   folder: string;
   servers: Server[];
-  /** Throws where a process did not do what it was asked to. */
+  /** Throws if a process did not do what it was asked to do. */
   check: (contender: Contender) => void;
 }
 
-/** Runs all contenders once to warm the system's caches, then `rounds` times, in either order by turns. */
+/** Runs all contenders once to warm the system's caches, then `rounds` times, alternating the order. */
 export async function race(contenders: Contender[], course: Course): Promise<Map<string, Figures>> {
   const figures = new Map<string, Figures>();
   for (let round = 0; round <= course.rounds; round++) {

@@ -1,5 +1,5 @@
-// One story, told by the committed bundle: each step is a process of its own, against a simulated Run:ai and a simulated
-// GitHub. Whatever the story claims, it checks.
+// One story, told by the committed bundle: each step is a separate process, against a simulated Run:ai and a simulated
+// GitHub. Everything the story claims is checked.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Github, startGithub } from '../../__tests__/simulator/github.ts';
 import { within } from '../../__tests__/simulator/profiles.ts';
@@ -24,13 +24,13 @@ export type Scene = keyof typeof scenes;
 export interface Telling {
   version: Version;
   print: (line: Line) => void;
-  /** The folder of another action than the committed one. */
+  /** The folder of an action other than the committed one. */
   action?: string;
 }
 
 type Inputs = Record<string, string>;
 
-/** Tells the story. Returns whether all that it claims is true. */
+/** Tells the story. Returns whether all of its claims are true. */
 export async function tell(telling: Telling): Promise<boolean> {
   const simulator = await startSimulator({ version: telling.version });
   const github = await startGithub();
@@ -99,7 +99,7 @@ const secretName = 'RUNAI_CREDENTIALS';
 
 const storing = ({ github }: Stage) => ({ 'store-as': secretName, 'github-token': github.token });
 
-/** What a workflow runs at every deploy. */
+/** What a workflow runs on every deploy. */
 const deployStep = (stage: Stage) => ({
   mode: 'create-app',
   'app-name': 'ci',
@@ -108,7 +108,7 @@ const deployStep = (stage: Stage) => ({
   ...storing(stage),
 });
 
-/** Where Run:ai creates applications. */
+/** The endpoint where Run:ai creates applications. */
 const creates = ({ simulator }: Stage) => ({
   method: 'POST',
   path: within(simulator.version, { from: '2.24' }) ? '/service-accounts' : '/apps',

@@ -1,4 +1,4 @@
-// How the demo looks: in a terminal, and in a picture of one.
+// How the demo looks in a terminal, and in a picture of one.
 import type { Kind, Line, Scene } from './story.ts';
 
 type Style = 'bold' | 'cyan' | 'white' | 'gray' | 'green' | 'red';
@@ -12,7 +12,10 @@ const looks: Record<Kind, { mark: string; indent: number; style: Style }> = {
   wrong: { mark: '✗ wrong: ', indent: 2, style: 'red' },
 };
 
-/** The text of a line as it is printed, the spaces before it, and its style by the name that `util.styleText` has for it. */
+/**
+ * The text of a line as it is printed, the spaces before it, and its style by the name that `util.styleText` has for
+ * it.
+ */
 export function look({ kind, text }: Line): { text: string; indent: number; style: Style } {
   const { mark, indent, style } = looks[kind];
   return { text: `${mark}${text}`, indent, style };
@@ -20,7 +23,7 @@ export function look({ kind, text }: Line): { text: string; indent: number; styl
 
 const columns = 100;
 const fontSize = 13;
-// What most monospace fonts have; `textLength` sees to the others.
+// Typical of monospace fonts; `textLength` takes care of the others.
 const columnWidth = fontSize * 0.6;
 const rowHeight = 18;
 const margin = 16;
@@ -86,7 +89,7 @@ function frame(command: string, { width, height, rows }: { width: number; height
   ].join('\n');
 }
 
-/** A text in rows of so many characters. A word that is longer has a row of its own. */
+/** Splits a text into rows of a given number of characters. A longer word gets its own row. */
 function wrapped(text: string, width: number): string[] {
   const rows: string[] = [];
   for (const word of text.split(' ')) {

@@ -1,6 +1,6 @@
 import { integer, list, missing, object, text, time } from '../http/shapes.ts';
 
-/** One small check for each shape of GitHub's answers. Each throws `unreadable` where a promised field is missing. */
+/** One small check for each shape of GitHub's answers. Each throws `unreadable` if a promised field is missing. */
 
 export interface Key {
   id: string;
@@ -11,7 +11,7 @@ export interface Key {
 export interface StoredSecret {
   /** Milliseconds since the epoch, by GitHub's clock. */
   updatedAt: number;
-  /** Of an organization's secret: `all`, `private` or `selected`. */
+  /** For an organization secret: `all`, `private` or `selected`. */
   visibility: string | undefined;
 }
 

@@ -4,16 +4,16 @@ import type { Service } from '../http/service.ts';
 import { object, text } from '../http/shapes.ts';
 import type { Transport } from '../http/transport.ts';
 
-/** The service from which a job gets its own OIDC token. */
+/** The service that issues a job's OIDC token. */
 const tokenService: Service = {
   advice: {
     unreachable: (peer) =>
       `This is GitHub's token service, from which a job gets its OIDC token, not the control plane: check that this runner can reach ${peer}.`,
     unreadable:
-      "This is GitHub's token service, from which a job gets its OIDC token, not the control plane: does something on the way answer in its place?",
+      "This is GitHub's token service, from which a job gets its OIDC token, not the control plane: does something on the way answer instead?",
     unavailable:
       "GitHub's token service could not handle the request: see GitHub's status page, then run the job again.",
-    redirected: () => "GitHub's token service does not redirect: does something on the way answer in its place?",
+    redirected: () => "GitHub's token service does not redirect: does something on the way answer instead?",
   },
 };
 
@@ -32,8 +32,8 @@ interface Tools {
 }
 
 /**
- * Fetches the job's own OIDC token from GitHub. Not with the toolkit's `getIDToken()`, which has no deadline and waits
- * for ever on an answer that breaks off.
+ * Fetches the job's own OIDC token from GitHub. Does not use the toolkit's `getIDToken()`, which has no deadline and
+ * waits forever for an answer that is cut off.
  * @throws RunaiError `oidc`, or `certificate` or `proxy`
  */
 export async function fetchIdToken(

@@ -1,4 +1,4 @@
-/** Where a secret is stored at GitHub. */
+/** Where a secret is stored in GitHub. */
 export type Place =
   | { kind: 'repository'; repository: string }
   | { kind: 'environment'; repository: string; environment: string }
@@ -9,10 +9,10 @@ export interface StoreTarget {
   name: string;
   place: Place;
   githubToken: string;
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   apiUrl: string;
   /**
-   * What tells this stored secret from any other, also after the repository was renamed. Undefined where the runner
+   * Distinguishes this stored secret from any other, even after the repository was renamed. Undefined if the runner
    * does not say.
    */
   identity: string | undefined;

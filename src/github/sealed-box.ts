@@ -7,9 +7,9 @@ import { RunaiError } from '../errors.ts';
 const SIGMA = new Uint32Array([0x61707865, 0x3320646e, 0x79622d32, 0x6b206574]);
 
 /**
- * Seals a text so that only the holder of a key can read it: libsodium's `crypto_box_seal`, as GitHub asks for.
+ * Seals a text so that only the holder of a key can read it: libsodium's `crypto_box_seal`, as GitHub requires.
  * @param publicKey the 32 bytes of an X25519 key
- * @returns the key of this message, then the box; in base64
+ * @returns this message's public key followed by the box, in base64
  */
 export function seal(text: string, publicKey: Buffer): string {
   const { publicKey: ours, privateKey } = generateKeyPairSync('x25519');
@@ -28,8 +28,8 @@ function sharedSecret(privateKey: KeyObject, publicKey: KeyObject): Buffer {
   try {
     return diffieHellman({ privateKey, publicKey });
   } catch (cause) {
-    // There are keys with which nothing can be sealed, such as one of zeros.
-    throw new RunaiError('unreadable', 'GitHub sent a key with which nothing can be sealed', { cause });
+    // Some keys cannot be used for sealing, such as one of zeros.
+    throw new RunaiError('unreadable', 'GitHub sent a key that cannot be used for sealing', { cause });
   }
 }
 

@@ -11,7 +11,7 @@ import { seal } from './sealed-box.ts';
 
 export interface StoreTools {
   transport: Transport;
-  /** Makes a server's text fit to be logged. */
+  /** Makes a server's text safe to log. */
   clean: (text: string) => string;
 }
 
@@ -30,7 +30,7 @@ interface Write extends When {
   visibility: Visibility | undefined;
 }
 
-/** A store that was rehearsed: ready for the one write that counts. */
+/** A store that was rehearsed, and is ready for the actual write. */
 export interface Rehearsed {
   /** Such as `the secret RUNAI_CREDENTIALS of acme/app`. */
   description: string;
@@ -38,19 +38,21 @@ export interface Rehearsed {
   write(value: string, when: When): Promise<void>;
 }
 
-/** Who may read an organization's secret. What is left out of a write is lost. */
+/** Who may read an organization secret. A write that leaves anything out removes it. */
 interface Visibility {
   visibility: string;
   selected_repository_ids?: number[];
 }
 
-/** The list of the repositories that may read an organization's secret: full pages, but for the last. */
+/** The list of the repositories that may read an organization secret: all pages are full, except the last. */
 const PAGE = 100;
 const REPOSITORY_PAGES = 100;
-/** How often a value is sealed anew when the key has changed meanwhile. */
+/** How many times a value is sealed, if the key keeps changing in the meantime. */
 const KEY_TRIES = 3;
 
-/** One Actions secret at GitHub: of a repository, an environment or an organization. Its value can never be read back. */
+/**
+ * One Actions secret in GitHub: of a repository, an environment or an organization. Its value can never be read back.
+ */
 export class Store {
   readonly #target: StoreTarget;
   readonly #tools: StoreTools;
@@ -65,19 +67,19 @@ export class Store {
     return `the secret ${this.#target.name} of ${placeInWords(this.#target.place)}`;
   }
 
-  /** What GitHub says of the secret; undefined where there is none. */
+  /** What GitHub says about the secret; undefined if it does not exist. */
   async read(): Promise<StoredSecret | undefined> {
     const answer = await this.#send({ method: 'GET', path: this.#pathOf(this.#target.name), read: readSecret });
     return answer.status === 404 ? undefined : this.#valueOf(answer);
   }
 
-  /** What our clock showed when the secret was last written; undefined where GitHub sent no `Date`. */
+  /** Converts a time on GitHub's clock to our clock; undefined if GitHub sent no `Date`. */
   ourTime(theirs: Span): Span | undefined {
     return this.#tools.transport.ourTime(this.#target.apiUrl, theirs);
   }
 
   /**
-   * Makes sure that the secret can be written, by writing and deleting another one of a similar name.
+   * Makes sure that the secret can be written, by writing and deleting another one with a similar name.
    * @throws RunaiError with the code of the cause
    */
   async rehearse(): Promise<Rehearsed> {
@@ -141,11 +143,11 @@ export class Store {
       const found = this.#valueOf(await this.#send({ method: 'GET', path, read: readRepositoryIds }));
       for (const id of found.ids) ids.push(id);
       if (found.ids.length === PAGE) continue;
-      // What is left out of the write is lost.
+      // A repository that is left out of the write loses access.
       if (ids.length < found.total) throw missingRepositories(this.description);
       return ids;
     }
-    throw new RunaiError('unreadable', 'GitHub sent a list of repositories without an end');
+    throw new RunaiError('unreadable', 'GitHub sent an endless list of repositories');
   }
 
   #send<T>({ path, json, ...rest }: GithubCall<T>): Promise<Answer<T>> {
@@ -173,7 +175,7 @@ export class Store {
     return `${placeInPath(this.#target.place)}/secrets/${encodeURIComponent(secret)}`;
   }
 
-  /** What a refusal of GitHub means. All words for one are here. */
+  /** The error for a refusal by GitHub. All messages for refusals are in this file. */
   #refusal({ request, status, attempts, body }: Answer<unknown>): RunaiError {
     const { clean } = this.#tools;
     const { place } = this.#target;

@@ -25,12 +25,12 @@ export class Cancellation {
     setTimeout(() => this.#inTheEnd.abort(outOfPatience()), GRACE).unref();
   }
 
-  /** What ends a request that is on its way. */
+  /** The signal that aborts a request that is in flight. */
   signalFor(whenCancelled: 'finish' | 'begin' | undefined): AbortSignal {
     return whenCancelled ? this.#inTheEnd.signal : this.#atOnce.signal;
   }
 
-  /** @throws RunaiError `interrupted`, where a request must not be begun any more */
+  /** @throws RunaiError `interrupted` if no new request may be started */
   refuse(whenCancelled: 'finish' | 'begin' | undefined): void {
     const signal = whenCancelled === 'begin' ? this.#inTheEnd.signal : this.#atOnce.signal;
     if (signal.aborted) throw new RunaiError('interrupted', `stopped by ${this.#by}`);

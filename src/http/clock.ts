@@ -1,17 +1,17 @@
-/** Time, handed in so that no test has to wait for it. All times are milliseconds since the epoch. */
+/** The clock, passed in so that no test has to wait. All times are milliseconds since the epoch. */
 export interface Clock {
   now(): number;
-  /** Ends early when the signal is given. */
+  /** Ends early if the signal is aborted. */
   sleep(ms: number, signal: AbortSignal): Promise<void>;
-  /** Calls `action` after `ms`, unless the returned function is called before. */
+  /** Calls `action` after `ms`, unless the returned function is called first. */
   after(ms: number, action: () => void): () => void;
 }
 
-// The performance object would do the same, but takes a millisecond to load.
+// The `performance` object would do the same, but takes a millisecond to load.
 const begun = { wall: Date.now(), monotonic: process.hrtime() };
 
 export const systemClock: Clock = {
-  // Not Date.now(): a clock that is set back or forward must not move a deadline.
+  // Not Date.now(): setting the clock back or forward must not move a deadline.
   now() {
     const [seconds, nanoseconds] = process.hrtime(begun.monotonic);
     return begun.wall + seconds * 1000 + nanoseconds / 1e6;
@@ -39,13 +39,15 @@ export function isoTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
-/** When something happened of which the time is known only so far, in milliseconds since the epoch. */
+/** When something happened, as far as it is known, in milliseconds since the epoch. */
 export interface Span {
   earliest: number;
   latest: number;
 }
 
-/** When something happened of which a server says a time: one without a fraction may have been cut to the second. */
+/**
+ * When something happened at a time given by a server: a time without a fraction may have been truncated to the second.
+ */
 export function spanOf(time: number): Span {
   return { earliest: time, latest: time % 1000 === 0 ? time + 999 : time };
 }

@@ -6,7 +6,7 @@ import { needsProxy } from './proxy.ts';
 import type { Trust } from './trust.ts';
 import { bare, openTunnel } from './tunnel.ts';
 
-/** The list of applications comes whole: this is room for some 7,500 of them. */
+/** The list of applications comes in one piece: this is room for some 7,500 of them. */
 export const BODY_LIMIT = 2 * 1024 * 1024;
 
 export interface Message {
@@ -24,8 +24,8 @@ export interface Received {
 }
 
 /**
- * Sends one message over a connection of its own, and reads the whole answer. No connection is used twice: on one that
- * the server is just closing, nobody could tell whether the message was received.
+ * Sends one message over its own connection, and reads the whole answer. No connection is used twice: on one that the
+ * server is just closing, there would be no way to tell whether the message was received.
  * @throws ProxyRefusal, or the error of Node's http, tls, net or dns module
  */
 export async function exchange(
@@ -47,12 +47,12 @@ export async function exchange(
     signal,
     ...way,
   };
-  // Not request(), which follows redirects and reads the environment for a proxy by itself.
+  // Not request(), which follows redirects and reads the proxy from the environment by itself.
   const client = new HttpClient();
   const info = { options, parsedUrl: target, httpModule: secure ? https : http };
-  // The library takes null for no body, though its types do not say so.
+  // The library accepts null for no body, although its types do not say so.
   const request = client.requestRaw(info, (body ?? null) as string);
-  // Node leaves a request without an end where the server answers 101 to it.
+  // Node never settles a request that the server answers with 101.
   const { message } = await Promise.race([request, whenAborted(signal)]);
   const bytes = await readBody(message, signal);
   return { status: message.statusCode ?? 0, headers: message.headers, bytes };
@@ -62,10 +62,10 @@ function tunnelled(socket: TLSSocket): https.RequestOptions {
   return { createConnection: () => socket };
 }
 
-/** The room that a body gets at first; most are smaller. */
+/** The initial buffer for a body, in bytes; most bodies are smaller. */
 const FIRST_SIZE = 16 * 1024;
 
-/** What an aborted attempt fails with, so that it reads like Node's own error. */
+/** The error of an aborted attempt, which looks like Node's own. */
 export const outOfPatience = () => Object.assign(new Error('out of time'), { code: 'ABORT_ERR' });
 
 function whenAborted(signal: AbortSignal): Promise<never> {
@@ -75,7 +75,7 @@ function whenAborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Reads a body to its end. Rejects where it breaks off, which the library's own method waits out for ever. */
+/** Reads a body to its end. Rejects if the body is cut off, where the library's own method would wait forever. */
 function readBody(message: http.IncomingMessage, signal: AbortSignal): Promise<Buffer | 'too large'> {
   return new Promise((resolve, reject) => {
     let [bytes, size] = [Buffer.alloc(FIRST_SIZE), 0];
@@ -85,7 +85,7 @@ function readBody(message: http.IncomingMessage, signal: AbortSignal): Promise<B
         message.destroy();
         return resolve('too large');
       }
-      // Not a list of chunks, of which there may be one for each byte.
+      // Not a list of chunks: there could be one for each byte.
       if (size + chunk.length > bytes.length) bytes = Buffer.concat([bytes], 2 * bytes.length + chunk.length);
       size += chunk.copy(bytes, size);
     });

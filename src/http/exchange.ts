@@ -11,31 +11,37 @@ export interface Request {
   url: string;
 }
 
-/** A request, and how its answer is to be taken. */
+/** A request, and how to interpret its answer. */
 export interface Call<T> extends Request {
   service: Service;
   headers?: OutgoingHttpHeaders;
   body?: string | undefined;
-  /** Checks the JSON of a 2xx answer and takes out what is needed. Throws where a promised field is missing. */
+  /** Checks the JSON of a 2xx answer and extracts what is needed. Throws if a promised field is missing. */
   read?: (json: unknown) => T;
-  /** The statuses of a success without a body to check; another 2xx status is not an answer of this service. */
+  /** The statuses of a success without a body to check; any other 2xx status did not come from this service. */
   statuses?: readonly number[];
-  /** A web page instead of an answer means that there is no such endpoint, and is handed back; else, the answer was lost. */
+  /**
+   * If set, a web page means that there is no such endpoint, and is returned; otherwise, it means that the answer was
+   * lost.
+   */
   probe?: boolean;
-  /** What to say when the request fails after the server may have carried it out anyway: a whole sentence. */
+  /** The warning for a request that failed but may have been carried out anyway: a full sentence. */
   ifLost?: string;
-  /** Looks, after a lost answer, whether the work was done. Undefined sends the request again. */
+  /** Checks, after a lost answer, whether the work was done. If it returns undefined, the request is sent again. */
   lookAgain?: () => Promise<T | undefined>;
-  /** What a cancelled run still does: end this request when it is on its way, or even begin it. Else it is dropped. */
+  /**
+   * What a cancelled run may still do: finish this request if it is in flight, or even begin it. If not set, it is
+   * dropped.
+   */
   whenCancelled?: 'finish' | 'begin';
 }
 
 export type Body<T> = { kind: 'read'; value: T } | { kind: 'json'; json: unknown } | { kind: 'page' | 'empty' };
 
-/** An attempt that may have done the work without its answer reaching us. Times are of our own clock. */
+/** An attempt that may have done the work although its answer never reached us. Times are by our own clock. */
 export interface LostAttempt {
   from: number;
-  /** When the answer came, or, where none came or the work may be done later, when the next attempt began. */
+  /** When the answer came or, if none came or the work may be done later, when the next attempt began. */
   to: number;
   /** Whether the work may be done even after that. */
   late: boolean;
@@ -48,11 +54,11 @@ export interface Answer<T> {
   /** How often the request was sent. */
   attempts: number;
   lost: LostAttempt[];
-  /** What to say where this is a refusal, and an attempt whose answer was lost may have done the work anyway. */
+  /** The warning to add if this is a refusal, but an attempt whose answer was lost may have done the work anyway. */
   ifLost: string | undefined;
 }
 
-/** What one attempt at a call came to. */
+/** The result of one attempt at a call. */
 export type Result<T> =
   | { status: number; body: Body<T> }
   | { failure: Failure; error: unknown }
@@ -61,7 +67,7 @@ export type Result<T> =
 
 const redirects = new Set([301, 302, 303, 307, 308]);
 
-/** What was received, as the call wants it. */
+/** Turns what was received into the result that the call asks for. */
 export async function interpret<T>(
   call: Call<T>,
   { status, headers, bytes }: Received,
@@ -91,7 +97,7 @@ function errorBody<T>(parsed: Parsed, isPage: boolean): Body<T> {
   return { kind: isPage ? 'page' : 'empty' };
 }
 
-/** The text of a body; undefined where it is too large. Some gateways compress what nobody asked them to. */
+/** The text of a body; undefined if it is too large. Some gateways compress a body although nobody asked them to. */
 async function decode(bytes: Buffer, encoding = ''): Promise<string | undefined> {
   if (!/^(x-)?gzip$|^deflate$|^br$/i.test(encoding)) return plain(bytes);
   const { brotliDecompressSync, unzipSync } = await import('node:zlib');
@@ -103,12 +109,12 @@ async function decode(bytes: Buffer, encoding = ''): Promise<string | undefined>
   }
 }
 
-// JSON must not begin with a byte order mark, and now and then does (RFC 8259, 8.1).
+// JSON must not begin with a byte order mark, but sometimes does (RFC 8259, 8.1).
 function plain(bytes: Buffer): string {
   return bytes.toString('utf8').replace(/^\uFEFF/, '');
 }
 
-// The text of a JSON error quotes the body, so it goes no further than this.
+// The text of a JSON error quotes the body, so it must not be passed on.
 type Parsed = { json: unknown } | { why: string };
 
 function parse(text: string | undefined, mask: Mask): Parsed {
@@ -120,7 +126,7 @@ function parse(text: string | undefined, mask: Mask): Parsed {
   } catch {
     return { why: 'a body that is not JSON' };
   }
-  return maskSecrets(json, mask) ? { json } : { why: 'a body with more in it than any answer of this API' };
+  return maskSecrets(json, mask) ? { json } : { why: 'a body with more fields than any answer of this API' };
 }
 
 export function outcomeOf<T>(result: Result<T>): Outcome {
@@ -129,16 +135,16 @@ export function outcomeOf<T>(result: Result<T>): Outcome {
 }
 
 const secretName = /(token|secret|password)(value)?$/i;
-/** Shorter values of such a name are no secrets, and masking them would ruin the log: `nextPageToken: "1"`. */
+/** Shorter values with such a name are not secrets, and masking them would ruin the log: `nextPageToken: "1"`. */
 const SHORTEST = 8;
-/** How much is searched, and how much of it is masked: thousands of applications have less. */
+/** How much is searched, and how much of it is masked: even thousands of applications need less. */
 const FIELDS_SEARCHED = 200_000;
 const MASKS = 50;
 const CHARACTERS_MASKED = 128 * 1024;
 
 /**
- * Masks whatever bears the name of a secret, or stands below such a name, before anything is said of an answer. (The readers
- * mask what they take.) Returns whether the whole answer could be searched.
+ * Masks every value with the name of a secret, or nested under such a name, before anything is said about an answer.
+ * (The readers mask what they extract.) Returns whether the whole answer could be searched.
  */
 function maskSecrets(json: unknown, mask: Mask): boolean {
   const rest: { value: object; isSecret: boolean }[] = [];

@@ -3,17 +3,17 @@ import type { Call, Result } from './exchange.ts';
 import type { Failure } from './retry.ts';
 import { ProxyRefusal } from './tunnel.ts';
 
-/** What the words for a failure need to know besides what happened. */
+/** What an error message needs besides the failure itself. */
 export interface Setting {
   attempts: number;
   proxy: URL | undefined;
-  /** Makes a server's text fit to be logged. */
+  /** Makes a server's text safe to log. */
   clean: (text: string) => string;
 }
 
 /**
- * The error that an attempt comes to when no other follows. All words for a request that got no usable answer are in
- * this file; what a service's refusals mean is said by the service.
+ * The error for an attempt that no other follows. All messages for requests without a usable answer are in this file;
+ * what a service's refusals mean is defined by the service.
  */
 export function problemOf<T>(call: Call<T>, result: Result<T>, { attempts, proxy, clean }: Setting): RunaiError {
   const details = { operation: operationOf(call, clean), attempts };
@@ -28,14 +28,14 @@ export function problemOf<T>(call: Call<T>, result: Result<T>, { attempts, proxy
     return new RunaiError('unreadable', message, { ...details, status, hint: advice.unreadable });
   }
   if ('redirect' in result) {
-    const hint = `Redirects are not followed, because they would take the credentials along. ${advice.redirected(targetOf(call, result.redirect, clean))}`;
+    const hint = `Redirects are not followed, because following them could send the credentials elsewhere. ${advice.redirected(targetOf(call, result.redirect, clean))}`;
     return new RunaiError('redirect', `answered ${status}, a redirect`, { ...details, status, hint });
   }
   const message = `answered ${status}${said(result.body, clean)}`;
   return new RunaiError('unavailable', message, { ...details, status, hint: advice.unavailable });
 }
 
-/** The same problem, where no time is left for another attempt. */
+/** The same problem, if no time is left for another attempt. */
 export function outOfTime(
   problem: RunaiError,
   { budget, asked }: { budget: number; asked: number | undefined },
@@ -48,17 +48,17 @@ export function outOfTime(
   return problem.with({ message: `${problem.message}${why}`, hint });
 }
 
-/** A request as a person would name it, without its query. A server may put anything into the id that is part of a path. */
+/** A request as messages name it, without its query. A path may contain an id, into which a server may put anything. */
 export function operationOf({ method, url }: { method: string; url: string }, clean: Setting['clean']): string {
   const { origin, pathname } = new URL(url);
   return `${method} ${origin}${pathname.split('/').map(clean).join('/')}`;
 }
 
-/** How much of each of the server's texts is shown, in characters. */
+/** How much of each of a server's texts is shown, in characters. */
 const SAID_LIMIT = 300;
 
 /**
- * What a server says about a failure, as `: "message; details"`, or nothing where it says nothing usable: `message`
+ * What a server says about a failure, as `: "message; details"`, or nothing if it says nothing usable: `message`
  * and `details` of Run:ai and GitHub, `error` and `error_description` of OAuth 2 (RFC 6749, 5.2).
  */
 export function said(body: { kind: string; json?: unknown }, clean: Setting['clean']): string {
@@ -68,7 +68,7 @@ export function said(body: { kind: string; json?: unknown }, clean: Setting['cle
     .map((name) => fields[name])
     .filter((value): value is string => typeof value === 'string' && value.trim() !== '')
     .map((value) => value.slice(0, SAID_LIMIT));
-  // Together, since a secret may be spread over them.
+  // Joined before cleaning, since a secret may be spread over them.
   return texts.length === 0 ? '' : `: "${clean(texts.join('; '))}"`;
 }
 
@@ -85,14 +85,14 @@ const sentences: Record<Failure, string> = {
   'proxy-refused': 'the proxy refused the connection',
 };
 
-/** The failure in words, with the host and port (or the proxy's) and the code that a search engine knows. */
+/** The message for a failure, with the host and port (or the proxy's) and the code that people can search for. */
 function noAnswer(failure: Failure, { peer, error }: { peer: string; error: unknown }): string {
   const code = codeOf(error);
   return `got no answer: ${sentences[failure]} (${peer}${code === 'unknown' ? '' : `, ${code}`})`;
 }
 
 const certificateHint =
-  'If the server uses a private certificate authority, give its root certificate as ca-certificate. If the certificate has expired or was issued for another host, fix that. Certificate checks cannot be turned off.';
+  'If the server uses a private certificate authority, pass its root certificate as ca-certificate. If the certificate has expired or was issued for another host, fix that. Certificate checks cannot be turned off.';
 
 const moreAdvice: Partial<Record<Failure, string>> = {
   timeout: ' If it is slow, raise timeout-seconds.',
@@ -123,12 +123,12 @@ function proxyProblem(refusal: ProxyRefusal, failure: Failure, proxy: URL | unde
   }
   const hint =
     status === 407
-      ? 'The proxy wants credentials: put them into https_proxy, as http://name:password@host:port, percent-encoded.'
+      ? 'The proxy requires credentials: put them in https_proxy, as http://name:password@host:port, percent-encoded.'
       : 'The proxy does not let this runner reach the host: allow it there, or list the host in no_proxy.';
   return new RunaiError('proxy', `got no answer: the ${peer} answered ${status} to CONNECT`, { hint, cause: refusal });
 }
 
-/** The origin to which a redirect leads, where that is another one. */
+/** The origin that a redirect leads to, if it is a different one. */
 function targetOf({ url }: { url: string }, location: string, clean: Setting['clean']): string | undefined {
   if (!URL.canParse(location, url)) return undefined;
   const target = new URL(location, url);

@@ -7,7 +7,7 @@ type Environment = Record<string, string | undefined>;
  * The proxy for https requests, from `https_proxy` or `HTTPS_PROXY`. (`http_proxy` is never needed: plain http goes to
  * loopback hosts only, and those are never reached through a proxy.)
  * @param targets the addresses that the run may connect to
- * @throws RunaiError `proxy` for a setting that cannot be used, where a target needs it
+ * @throws RunaiError `proxy` for a setting that cannot be used, if a target needs it
  */
 export function httpsProxy(targets: URL[], { env, mask }: { env: Environment; mask: (secret: string) => void }) {
   const name = env['https_proxy'] ? 'https_proxy' : 'HTTPS_PROXY';
@@ -21,7 +21,7 @@ export function httpsProxy(targets: URL[], { env, mask }: { env: Environment; ma
   });
 }
 
-/** Whether a proxy is to be used for this address: not where `no_proxy` lists it, nor for a loopback host. */
+/** Whether to use a proxy for this address: not if `no_proxy` lists it, and not for a loopback host. */
 export function needsProxy(url: URL): boolean {
   return url.protocol === 'https:' && !checkBypass(url);
 }

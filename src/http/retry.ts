@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** Why a request got no whole answer. */
+/** Why a request got no complete answer. */
 export type Failure =
   | 'refused'
   | 'unknown-host'
@@ -16,11 +16,11 @@ export type Failure =
 export type Outcome = { failure: Failure } | { status: number; unreadable: boolean };
 
 export interface Verdict {
-  /** Whether the request is worth sending again: for as long as there is time, or only so often, or only so long. */
+  /** Whether the request is worth sending again: until the deadline, or only a few times, or only for a while. */
   again: boolean | 'a-few-times' | 'for-a-while';
   /**
-   * Whether the server may have done the work without us learning of it: by the time of its answer, or, where
-   * something else answered or gave up, at any time after.
+   * Whether the server may have done the work without us knowing: by the time of its answer or, if something else
+   * answered or gave up, at any time after that.
    */
   lost: false | 'by-now' | 'at-any-time';
 }
@@ -37,7 +37,7 @@ const neverArrived = new Set<Failure>([
 ]);
 const gaveUp = new Set([408, 504]);
 const hopeless = new Set<Failure>(['certificate', 'proxy-refused']);
-// The fault may pass, but hardly ever does.
+// The fault may pass, but rarely does.
 const stubborn: Partial<Record<Failure, Verdict['again']>> = {
   protocol: 'a-few-times',
   'unknown-host': 'for-a-while',
@@ -51,15 +51,15 @@ export function judge(outcome: Outcome): Verdict {
     return { again, lost: neverArrived.has(failure) ? false : 'at-any-time' };
   }
   const { status, unreadable } = outcome;
-  // A redirect can be how a server says that it has done the work (RFC 9110, 15.4.4).
+  // A redirect can be a server's way to say that it has done the work (RFC 9110, 15.4.4).
   const answered = unreadable || (status >= 300 && status < 400) || (status >= 500 && status !== 501);
   const lost = gaveUp.has(status) ? 'at-any-time' : answered && 'by-now';
   return { again: unreadable ? 'a-few-times' : retryableStatuses.has(status), lost };
 }
 
-/** How often a request is sent whose answer cannot be read. */
+/** How many times a request is sent if its answer cannot be read. */
 const UNREADABLE_LIMIT = 3;
-/** How long a host name that does not exist is looked for, in milliseconds. */
+/** How long a host name that does not exist is looked up, in milliseconds. */
 const UNKNOWN_HOST_LIMIT = 10_000;
 
 /**
@@ -73,8 +73,8 @@ export function isEnough(again: Verdict['again'], { times, elapsed }: { times: n
 }
 
 /**
- * The time that the headers of an answer ask for before another attempt, in milliseconds, or undefined where they say
- * nothing usable. A date is read by the server's own clock where it sent one (RFC 9110, 10.2.3).
+ * The time that the headers of an answer ask for before another attempt, in milliseconds, or undefined if they say
+ * nothing usable. A date is compared with the server's own clock if it sent one (RFC 9110, 10.2.3).
  */
 export function waitAsked(headers: IncomingHttpHeaders, ours: number): number | undefined {
   const text = headers['retry-after']?.trim() ?? '';
@@ -87,7 +87,7 @@ export function waitAsked(headers: IncomingHttpHeaders, ours: number): number | 
 /** No server's clock shows a time before 2001 or after 2286. */
 const [EARLIEST, LATEST] = [1e12, 1e13];
 
-/** The time on the server's clock, in milliseconds since the epoch; ours where it sent no `Date`. */
+/** The time on the server's clock, in milliseconds since the epoch; ours if it sent no `Date`. */
 export function serverNow(headers: IncomingHttpHeaders, ours: number): number {
   const date = Date.parse(headers.date ?? '');
   return date > EARLIEST && date < LATEST ? date : ours;
@@ -99,9 +99,9 @@ const LONGEST_PAUSE = 30_000;
 export interface PauseOptions {
   /** How many attempts were made. */
   attempts: number;
-  /** The whole run's time, in milliseconds. */
+  /** The time for the whole run, in milliseconds. */
   budget: number;
-  /** What the server asked to wait, in milliseconds. */
+  /** How long the server asked to wait, in milliseconds. */
   asked: number | undefined;
   /** A number from 0 to 1. */
   random: number;

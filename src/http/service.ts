@@ -1,6 +1,9 @@
 import type { Received } from './connection.ts';
 
-/** One of the servers that a run talks to: the advice that fits it, which also says what it is. All in whole sentences. */
+/**
+ * One of the servers that a run talks to, with the hints for its failures, which also say what it is. All in full
+ * sentences.
+ */
 export interface Service {
   advice: {
     /** When no connection can be made to `peer`, a host and port. */
@@ -13,8 +16,8 @@ export interface Service {
     redirected(origin: string | undefined): string;
   };
   /**
-   * How long an answer asks to wait where this service has a way of its own to say "too many requests", in
-   * milliseconds. `ours` is the time on our clock.
+   * How long an answer asks to wait, in milliseconds, if this service has its own way to say "too many requests".
+   * `ours` is the time on our clock.
    */
   limit?(received: Received, ours: number): number | undefined;
 }

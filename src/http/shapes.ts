@@ -1,6 +1,6 @@
 import { RunaiError } from '../errors.ts';
 
-/** The small checks of which the readers of all answers are made. */
+/** The basic checks that all readers of answers use. */
 
 export type Fields = Record<string, unknown>;
 
@@ -25,11 +25,11 @@ export function optionalText(fields: Fields, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** No secret is longer, or has more lines: it would take long to mask. */
+/** No real secret is longer, or has more lines; masking it would take long. */
 const SECRET_LIMIT = 64 * 1024;
 const SECRET_LINES = 20;
 
-/** Masks a secret that was found, before anything else is done with it. */
+/** Masks a secret, before anything else is done with it. */
 export function secret(value: string | undefined, mask: (secret: string) => void): string | undefined {
   if (value === undefined) return undefined;
   if (value.length > SECRET_LIMIT || value.split(/[\r\n]+/).length > SECRET_LINES)
@@ -44,7 +44,7 @@ export function integer(fields: Fields, name: string): number {
   throw missing(name);
 }
 
-// RFC 3339, with a zone: a time without one would be read by the clock of this machine.
+// RFC 3339, with a zone: a time without one would be read in the time zone of this machine.
 const isoTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 
 /** Milliseconds since the epoch; undefined for what is not a time. */

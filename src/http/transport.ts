@@ -17,7 +17,7 @@ import {
 import type { Trust } from './trust.ts';
 
 export interface Log {
-  /** Makes the text only when it is wanted. */
+  /** Builds the text only if it is needed. */
   debug(text: () => string): void;
   info(text: string): void;
   notice(text: string): void;
@@ -25,14 +25,14 @@ export interface Log {
 }
 
 export interface TransportOptions {
-  /** The whole run's time in milliseconds, counted from now. */
+  /** The time for the whole run in milliseconds, counted from now. */
   budget: number;
   clock: Clock;
   random: () => number;
   log: Log;
   /** Masks a secret, before anything else is done with it. */
   mask: (secret: string) => void;
-  /** Makes a server's text fit to be logged. */
+  /** Makes a server's text safe to log. */
   clean: (text: string) => string;
   trust: Trust;
   /** The proxy of the whole run, if there is one. */
@@ -41,13 +41,13 @@ export interface TransportOptions {
   cancellation: Cancellation;
 }
 
-/** How far a server's clock is ahead of ours, in milliseconds; not a number where its answers contradict each other. */
+/** How far a server's clock is ahead of ours, in milliseconds; NaN if its answers contradict each other. */
 interface Lead {
   least: number;
   most: number;
 }
 
-/** By how much a clock may be set while a run lasts, in milliseconds. */
+/** How much a clock may be adjusted during a run, in milliseconds. */
 const CLOCK_STEP = 1_000;
 
 interface Attempt<T> {
@@ -60,10 +60,10 @@ interface Attempt<T> {
 }
 
 /**
- * The one way to the network. It deals with what `@actions/http-client` leaves open: a deadline for the run and a
- * limit for each attempt, retries of every method, redirects, private certificate authorities, answers that break
- * off, and answers that are too large. Requests share the trusted roots, the deadline, and what is known of a server's
- * clock; nothing else.
+ * The only way to the network. It handles what `@actions/http-client` does not: a deadline for the run and a limit for
+ * each attempt, retries of every method, redirects, private certificate authorities, answers that are cut off, and
+ * answers that are too large. Requests share the trusted roots, the deadline, and what is known about a server's clock;
+ * nothing else.
  */
 export class Transport {
   readonly #options: TransportOptions;
@@ -113,13 +113,15 @@ export class Transport {
     }
   }
 
-  /** What the clock of the server at `url` can have shown at a moment of ours; undefined if no answer had a `Date`. */
+  /**
+   * What the clock of the server at `url` may have shown at a time on our clock; undefined if no answer had a `Date`.
+   */
   serverTime(url: string, ours: number): Span | undefined {
     const lead = this.#leadOf(url);
     return lead && { earliest: ours + lead.least, latest: ours + lead.most };
   }
 
-  /** When something happened by our clock that happened at `theirs` by the clock of the server at `url`. */
+  /** Converts a time on the clock of the server at `url` to our clock; undefined if no answer had a `Date`. */
   ourTime(url: string, theirs: Span): Span | undefined {
     const lead = this.#leadOf(url);
     return lead && { earliest: theirs.earliest - lead.most, latest: theirs.latest - lead.least };
@@ -137,7 +139,7 @@ export class Transport {
 
   /**
    * Waits, unless that would go past the deadline. Returns whether there was time.
-   * @throws RunaiError `interrupted` when the run is cancelled meanwhile
+   * @throws RunaiError `interrupted` if the run is cancelled in the meantime
    */
   async wait(ms: number): Promise<boolean> {
     const { clock, cancellation } = this.#options;
@@ -147,7 +149,7 @@ export class Transport {
     return true;
   }
 
-  // An attempt that the deadline has cut off says nothing about the cause; the one before it does.
+  // An attempt that the deadline cut off says nothing about the cause; the one before it does.
   #isCutOff(outcome: Outcome): boolean {
     return 'failure' in outcome && outcome.failure === 'timeout' && this.remaining <= 0;
   }
@@ -195,7 +197,7 @@ export class Transport {
     }
   }
 
-  // The header was written between the request and now, and shows the second that had begun.
+  // The header was written between the request and now, and shows the time rounded down to the second.
   #readDate(url: string, { received, from }: { received: Received; from: number }): void {
     const { clock } = this.#options;
     const date = serverNow(received.headers, Number.NaN);
@@ -203,7 +205,8 @@ export class Transport {
     const { origin } = new URL(url);
     const { least, most } = this.#clockLeads.get(origin) ?? { least: -Infinity, most: Infinity };
     const [low, high] = [Math.max(least, date - clock.now()), Math.min(most, date + 1000 - from)];
-    // A clock that is set a little meanwhile is somewhere between; clocks that contradict each other tell nothing.
+    // If a clock was adjusted a little, the truth is somewhere in between; clocks that contradict each other tell
+    // nothing.
     const lead = low <= high ? { least: low, most: high } : { least: high, most: low };
     const isSteady = low - high < CLOCK_STEP;
     this.#clockLeads.set(origin, isSteady ? lead : { least: Number.NaN, most: Number.NaN });
@@ -219,7 +222,7 @@ export class Transport {
     if (attempts === 1) {
       log.info(`${problem.operation} ${problem.message}; trying again until ${isoTime(this.#deadline)}`);
     }
-    // Where nothing is on its way, a cancelled run has nothing to wait for.
+    // If nothing is in flight, a cancelled run has nothing to wait for.
     await clock.sleep(pause, cancellation.signalFor(call.whenCancelled === 'begin' ? 'begin' : undefined));
   }
 }
@@ -233,18 +236,18 @@ function noteLoss<T>(lost: LostAttempt[], { result, verdict, from }: Attempt<T>,
   lost.push({ from, to: now, late: verdict.lost === 'at-any-time' });
 }
 
-/** Work that may be done later than we learned of its loss is put down to that attempt until the next one begins. */
+/** Work that may be done after its answer was lost is attributed to that attempt until the next one begins. */
 function endAtNextAttempt(lost: LostAttempt[], begin: number): void {
   const last = lost.at(-1);
   if (last?.late) last.to = begin;
 }
 
-/** Whether something else has answered in place of the control plane; the work may have been done behind it. */
+/** Whether something else has answered instead of the control plane; the work may have been done anyway. */
 function isPage<T>(result: Result<T>): boolean {
   return 'body' in result && result.body.kind === 'page' && result.status < 300;
 }
 
-/** Whether the server itself has answered, and not a gateway, whose clock may be another. */
+/** Whether the server itself has answered, and not a gateway, whose clock may differ. */
 function isItsOwn<T>(result: Result<T>, { again, lost }: Verdict): boolean {
   return 'body' in result && result.body.kind !== 'page' && !again && !lost;
 }

@@ -7,13 +7,13 @@ export interface Trust {
 }
 
 /**
- * Trust in the runner's own roots, those of Node and of NODE_EXTRA_CA_CERTS, and in `roots` in addition.
+ * Trusts the runner's own roots, those of Node and of NODE_EXTRA_CA_CERTS, and `roots` in addition.
  * @param roots certificates in PEM form
  */
 export function trust(roots: string[] | undefined): Trust {
   if (!roots) return { rejectUnauthorized: true };
-  // Before Node 22.15, there is no way to ask for NODE_EXTRA_CA_CERTS as well.
+  // Before Node 22.15, there is no way to include NODE_EXTRA_CA_CERTS.
   const own = tls.getCACertificates?.('default') ?? [...tls.rootCertificates];
-  // A context is built once; a `ca` option would be parsed at every request.
+  // A context is built once; a `ca` option would be parsed for every request.
   return { rejectUnauthorized: true, secureContext: tls.createSecureContext({ ca: [...own, ...roots] }) };
 }

@@ -22,8 +22,8 @@ interface Way {
 }
 
 /**
- * Connects to a host by way of a proxy (CONNECT, RFC 9110, 9.3.6), and begins TLS with the host. Not with the library's own
- * agent for proxies: its CONNECT cannot be aborted, and the reason for a failure is lost.
+ * Connects to a host through a proxy (CONNECT, RFC 9110, 9.3.6), and starts TLS with the host. Does not use the
+ * library's own proxy agent: its CONNECT cannot be aborted, and it loses the reason for a failure.
  * @throws ProxyRefusal
  */
 export async function openTunnel(target: URL, { proxy, trust, signal }: Way): Promise<TLSSocket> {
@@ -55,7 +55,7 @@ function askProxy(authority: string, { proxy, trust, signal }: Way): Promise<Soc
   });
 }
 
-// TLS knows no name for an address.
+// TLS has no server name for an IP address.
 function serverName({ hostname }: URL): { host: string; servername: string } {
   const host = bare(hostname);
   return { host, servername: isIP(host) ? '' : host };

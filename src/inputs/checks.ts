@@ -4,11 +4,11 @@ import type { InputName } from './specs.ts';
 export const secretsHint =
   'A secret that does not exist is an empty string: check its name, and that it belongs to this repository or environment; runs from forks and from Dependabot get no secrets.';
 
-/** A token goes into a header, which cannot carry everything. */
+/** A token is sent in a header, which cannot carry every character. */
 export function checkHeader(reader: InputReader, name: InputName, source: string): void {
   if (fitsHeader(reader.given(name))) return;
   reader.report(
-    `${name} holds a line break or another character that a header cannot carry: is it the whole output of ${source}, and nothing else?`,
+    `${name} contains a line break or another character that a header cannot carry: is it the whole output of ${source}, and nothing else?`,
   );
 }
 
@@ -17,7 +17,7 @@ export function fitsHeader(text: string): boolean {
   return /^[ -~]*$/.test(text);
 }
 
-/** Whether a secret may be sent there. */
+/** Whether a secret may be sent to this address. */
 export function isSafeUrl(address: string): boolean {
   if (!URL.canParse(address)) return false;
   const { protocol, hostname } = new URL(address);

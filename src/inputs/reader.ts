@@ -2,19 +2,19 @@ import { oneLine } from '../text.ts';
 import { type InputName, inputNames, type Mode, specOf } from './specs.ts';
 
 export interface InputSource {
-  /** The input as the workflow gives it, untrimmed; an empty string when it is not given. */
+  /** The input as the workflow sets it, untrimmed; an empty string if it is not set. */
   read(name: InputName): string;
   readFile(path: string): string;
   env: Record<string, string | undefined>;
   mask(secret: string): void;
-  /** Masks a text with a secret in it as a whole. */
+  /** Masks a text that contains a secret, as a whole only. */
   maskWhole(text: string): void;
-  /** Makes a wrong value fit to be quoted. */
+  /** Makes an invalid value safe to quote. */
   clean(text: string): string;
   warn(text: string): void;
 }
 
-/** Reads inputs, and collects what is wrong with them. Secrets are masked before anything is said about any input. */
+/** Reads inputs, and collects the problems with them. Secrets are masked before anything is said about any input. */
 export class InputReader {
   readonly problems: string[] = [];
   readonly source: InputSource;
@@ -27,13 +27,13 @@ export class InputReader {
     for (const name of secrets) if (name !== 'credentials') source.mask(this.given(name));
     const credentials = this.given('credentials');
     source.maskWhole(credentials);
-    // A value that is not of the form is all secret.
+    // A value of any other form is secret as a whole.
     const [, half = credentials] = splitCredentials(credentials);
     source.mask(half);
     for (const name of secrets) this.#warnOfWhitespace(name);
   }
 
-  /** The value of an input: trimmed, unless it is a secret; its default, or an empty string, when it is not given. */
+  /** The value of an input: trimmed, unless it is a secret; its default, or an empty string, if it is not set. */
   given(name: InputName): string {
     const value = this.#values.get(name) ?? '';
     const spec = specOf(name);
@@ -45,7 +45,7 @@ export class InputReader {
     return '';
   }
 
-  /** A wrong value, as it can be shown. */
+  /** An invalid value, safe to show. */
   quote(value: string): string {
     return `"${this.source.clean(oneLine(value).slice(0, 80))}"`;
   }
@@ -58,7 +58,7 @@ export class InputReader {
     return false;
   }
 
-  /** A whole number from 1 to `most`; undefined when it is not given, or wrong. */
+  /** A whole number from 1 to `most`; undefined if it is not set, or invalid. */
   wholeNumber(name: InputName, most: number): number | undefined {
     const value = this.given(name);
     if (!value) return undefined;
@@ -68,7 +68,7 @@ export class InputReader {
     return undefined;
   }
 
-  // A value equal to the default cannot be told from one that was not given.
+  // A value equal to the default cannot be distinguished from one that was not set.
   refuseUnused(mode: Mode): void {
     for (const name of inputNames) {
       const spec = specOf(name);

@@ -11,7 +11,7 @@ const byKey = ['rotate-app', 'delete-app'] as const;
 const storing = ['create-app', 'rotate-app'] as const;
 const creates = ['create-app', 'create-user'] as const;
 
-/** Every input of action.yml: the modes it is for, whether it is a secret, its default. */
+/** Every input of action.yml: the modes that use it, whether it is a secret, its default. */
 export const inputSpecs = {
   mode: { modes },
   url: { modes },

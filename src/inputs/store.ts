@@ -2,24 +2,24 @@ import type { Place, StoreTarget } from '../github/place.ts';
 import { checkHeader, isSafeUrl, secretsHint } from './checks.ts';
 import type { InputReader } from './reader.ts';
 
-/** What is to be stored, and where; undefined where nothing is. */
+/** The secret to store the credentials in; undefined if nothing is to be stored. */
 export function readStore(reader: InputReader): StoreTarget | undefined {
   const name = reader.given('store-as');
   if (!name) {
     for (const other of ['store-in', 'github-token'] as const) {
-      if (reader.given(other)) reader.report(`${other} is given without store-as`);
+      if (reader.given(other)) reader.report(`${other} is set without store-as`);
     }
     return undefined;
   }
   if (!/^[a-z_][a-z0-9_]*$/i.test(name) || /^github_/i.test(name)) {
     reader.report(
-      'store-as must be the name of a secret: letters, digits and _, no digit first, not beginning with GITHUB_',
+      'store-as must be the name of a secret: letters, digits and _, not starting with a digit or with GITHUB_',
     );
   }
   const githubToken = reader.given('github-token');
   if (!githubToken)
     reader.report(`github-token is missing: store-as needs a token that may write secrets. ${secretsHint}`);
-  checkHeader(reader, 'github-token', 'the step that makes it');
+  checkHeader(reader, 'github-token', 'the step that creates it');
   const secret = name.toUpperCase();
   const place = readPlace(reader);
   return { name: secret, place, githubToken, apiUrl: readApiUrl(reader), identity: identityOf(reader, place, secret) };
@@ -34,7 +34,7 @@ function readPlace(reader: InputReader): Place {
   if (value === 'repository') return { kind: 'repository', repository };
   if (value === 'organization') return { kind: 'organization', organization: repository.split('/')[0] as string };
   const [, environment = ''] = /^environment:\s*(\S.*)$/.exec(value) ?? [];
-  // In a path, dots alone mean another folder.
+  // In a path, a segment of dots means another folder.
   if (!environment || /^\.\.?$/.test(environment)) {
     reader.report(`store-in is ${reader.quote(value)}: it must be repository, environment:<name> or organization`);
   }

@@ -1,4 +1,4 @@
-// The modes that change something at the control plane, as a chunk of the bundle of their own: `token` does not load it.
+// The modes that change something in the control plane, as a separate chunk of the bundle: `token` does not load it.
 export { createApp } from './create-app.ts';
 export { createUser } from './create-user.ts';
 export { deleteApp } from './delete-app.ts';

@@ -5,7 +5,7 @@ import type { Log } from '../http/transport.ts';
 import type { Results, Table } from '../publish.ts';
 import type { Client } from '../runai/client.ts';
 
-/** What a mode works with. */
+/** The tools that a mode works with. */
 export interface Context {
   client: Client;
   log: Log;
@@ -15,7 +15,7 @@ export interface Context {
   summarize(title: string, table: Table): void;
   /** Fetches the job's own OIDC token. */
   fetchIdToken(request: TokenRequest): Promise<string>;
-  /** Loads what is needed to store a secret at GitHub. */
+  /** Loads the code that stores a secret in GitHub. */
   openStore(target: StoreTarget): Promise<Store>;
 }
 

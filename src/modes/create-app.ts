@@ -7,7 +7,9 @@ import { type Context, warnIfDisabled } from './context.ts';
 import { deliver } from './deliver.ts';
 import { authorize } from './sign-in.ts';
 
-/** Creates an application, publishes its client id and secret, gives it its access rules, and stores the credentials. */
+/**
+ * Creates an application, publishes its client id and secret, gives it its access rules, and stores the credentials.
+ */
 export async function createApp(inputs: InputsFor<'create-app'>, context: Context): Promise<void> {
   const { client, log } = context;
   const { name, accessRules } = inputs;
@@ -23,13 +25,13 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   const { created, clientSecret } = issued;
   log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, isStored: kept !== undefined }));
   const oldIsDead = !created && clientSecret !== undefined;
-  // Also where nothing was rehearsed, since the credentials of what exists are stored.
+  // Set even if nothing was rehearsed because the existing credentials are already stored.
   const values = { created, ...(store && { stored: false }) };
   const delivered = await deliver(context, issued, { values, permissions, store: rehearsed, oldIsDead });
   warnIfDisabled(context, issued);
   if (created && accessRules.length === 0) {
     log.notice(
-      `The application ${name} has no permissions yet: give it some with access-rules, or in the control plane.`,
+      `The application ${name} has no permissions yet: grant it some with access-rules, or in the control plane.`,
     );
   }
   context.summarize('Run:ai application', {
@@ -37,14 +39,15 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
     id: issued.id,
     'client id': issued.clientId,
     created,
-    'access rules made': delivered.rulesMade,
+    'access rules created': delivered.rulesMade,
     stored: store && delivered.stored,
   });
 }
 
 /**
- * The application that exists, if its credentials are stored: if the secret was written after the application was made.
- * Where the two times are closer than the clocks are known, they are, since a store follows its create within seconds.
+ * The existing application, if its credentials are stored, which means that the secret was written after the
+ * application was created. If the two times are too close to tell apart, the credentials count as stored, since a new
+ * application's credentials are stored within seconds.
  */
 async function findStored(
   { client, log }: Context,
@@ -56,7 +59,7 @@ async function findStored(
   const made = existing.createdAt === undefined ? undefined : client.ourTime(spanOf(existing.createdAt));
   if (made && written) return written.latest >= made.earliest ? existing : undefined;
   log.warning(
-    `There is no telling whether the application ${name} is older than ${store.description}: left both alone`,
+    `It cannot be determined whether the application ${name} is older than ${store.description}: left both unchanged`,
   );
   return existing;
 }
@@ -70,7 +73,7 @@ function whatHappened(
   { which, isStored }: { which: string; isStored: boolean },
 ): string {
   if (created) return `Created the application ${which}`;
-  if (clientSecret !== undefined) return `Made a new client secret for the existing application ${which}`;
+  if (clientSecret !== undefined) return `Issued a new client secret for the existing application ${which}`;
   if (isStored) return `Left the existing application ${which} as it is: its credentials are stored`;
   return `Left the existing application ${which} as it is: its secret cannot be read, so client-secret is not set`;
 }

@@ -5,7 +5,7 @@ import { createUser as create, type IssuedUser } from '../runai/users.ts';
 import type { Context } from './context.ts';
 import { authorize } from './sign-in.ts';
 
-/** What came of one address. */
+/** What happened to one address. */
 interface Outcome {
   email: string;
   user?: IssuedUser & { created: boolean };
@@ -17,8 +17,8 @@ interface Outcome {
 const AT_ONCE = 5;
 
 /**
- * Creates local users, publishes their ids and temporary passwords, and gives them the access rules. One that fails
- * keeps no other waiting.
+ * Creates local users, publishes their ids and temporary passwords, and creates their access rules. A user that fails
+ * does not stop the others.
  */
 export async function createUser(inputs: InputsFor<'create-user'>, context: Context): Promise<void> {
   const { emails } = inputs;
@@ -38,7 +38,10 @@ export async function createUser(inputs: InputsFor<'create-user'>, context: Cont
   summarize(context, outcomes);
 }
 
-/** Works on several at a time, until nothing more is worth trying. An error is noted as the outcome of its address. */
+/**
+ * Works on several addresses at a time, until no more are worth trying. An error is recorded in the outcome of its
+ * address.
+ */
 async function forEach(
   { client }: Context,
   outcomes: Outcome[],
@@ -68,12 +71,12 @@ async function giveAccess({ client, log }: Context, permissions: Permission[], o
   const { email, user } = outcome;
   const made = await grantAccess(client, { id: user?.username ?? email, type: 'user' }, permissions);
   outcome.rulesMade = made;
-  if (made > 0) log.info(`Gave the user ${email} ${made} access ${made === 1 ? 'rule' : 'rules'}`);
+  if (made > 0) log.info(`Created ${made} access ${made === 1 ? 'rule' : 'rules'} for the user ${email}`);
 }
 
 const hopeless = new Set(['token-rejected', 'forbidden', 'blocked', 'interrupted', 'internal']);
 
-/** Whether no other address is worth trying either: without a permission, or without time. */
+/** Whether no other address is worth trying, for example because a permission is missing. */
 function endsTheRun({ error }: Outcome): boolean {
   return error !== undefined && (!(error instanceof RunaiError) || hopeless.has(error.code));
 }
@@ -106,30 +109,30 @@ function publishUsers({ publish }: Context, outcomes: Outcome[]): void {
   });
 }
 
-/** Why the work for an address is not done; undefined where it is. */
+/** Why the work for an address was not completed; undefined if it was. */
 function failureOf({ user, rulesMade, error }: Outcome): string | undefined {
   if (error !== undefined) return error instanceof RunaiError ? error.describe() : 'failed unexpectedly';
   if (!user) return 'not tried';
   return rulesMade === undefined ? 'created, but the access rules were not tried' : undefined;
 }
 
-/** One error for all addresses that failed; that of the only address is the error itself. */
+/** One error for all addresses that failed; with a single address, its own error. */
 function problemOf(outcomes: Outcome[], failed: Outcome[]): unknown {
   const errors = failed.flatMap(({ error }) => (error === undefined ? [] : [error]));
   const first = errors.find((error) => error instanceof RunaiError) ?? errors[0];
   if (outcomes.length === 1 || !(first instanceof RunaiError)) return first;
   const list = failed.map((outcome) => `\n- ${outcome.email}: ${failureOf(outcome)}`);
-  const message = `${failed.length} of ${outcomes.length} users failed:${list.join('')}\nThe outputs users and temporary-passwords hold what was done`;
+  const message = `${failed.length} of ${outcomes.length} users failed:${list.join('')}\nThe outputs users and temporary-passwords show what was done`;
   return new RunaiError(first.code, message, { status: first.status, cause: first });
 }
 
 function summarize(context: Context, outcomes: Outcome[]): void {
   const lines = outcomes.map(({ email, user, rulesMade }) => [email, user?.id, user?.created, rulesMade]);
-  context.summarize('Run:ai users', { head: ['email', 'id', 'created', 'access rules made'], lines });
+  context.summarize('Run:ai users', { head: ['email', 'id', 'created', 'access rules created'], lines });
 }
 
 function whatHappened({ created, temporaryPassword }: IssuedUser & { created: boolean }, which: string): string {
   if (created) return `Created the user ${which}`;
-  if (temporaryPassword !== undefined) return `Made a new temporary password for the existing user ${which}`;
+  if (temporaryPassword !== undefined) return `Issued a new temporary password for the existing user ${which}`;
   return `Left the existing user ${which} as it is, so no password is set`;
 }

@@ -7,25 +7,25 @@ import { requestToken } from '../runai/tokens.ts';
 import type { Context } from './context.ts';
 
 export interface Delivery {
-  /** Outputs beside those of the application. */
+  /** Outputs in addition to those of the application. */
   values: Record<string, boolean>;
   permissions: Permission[];
   store: Rehearsed | undefined;
-  /** Whether the secret before this one no longer works. */
+  /** Whether the previous secret no longer works. */
   oldIsDead: boolean;
 }
 
-/** What was done with new credentials. */
+/** What was done with the new credentials. */
 export interface Delivered {
   rulesMade: number;
   stored: boolean;
 }
 
 /**
- * Brings what was issued to where it is used: publishes it, gives the application its access rules, tries the credentials,
- * and stores them. A problem ends this, with two exceptions: what could not be published is still stored; and where the old
- * secret is dead already, the new one is stored whatever happened.
- * @throws RunaiError the first problem that there was
+ * Delivers what was issued: publishes it, creates the application's access rules, tries the credentials, and stores
+ * them. The first problem ends this, with two exceptions: credentials that could not be published are still stored; and
+ * if the old secret no longer works, the new one is stored whatever happened.
+ * @throws RunaiError the first problem
  */
 export async function deliver(context: Context, issued: IssuedApplication, delivery: Delivery): Promise<Delivered> {
   const { permissions, store, oldIsDead } = delivery;
@@ -37,7 +37,8 @@ export async function deliver(context: Context, issued: IssuedApplication, deliv
   });
   if (store && issued.clientSecret !== undefined) {
     const stores = () => keep(context, { issued, delivery, delivered });
-    // Jobs cannot sign in until it is stored; and a secret that is tried and then not stored would look like one in use.
+    // Jobs cannot sign in until it is stored; and a secret that is tried but then not stored would look like one in
+    // use.
     if (oldIsDead) problem = first(problem, await failureOf(stores));
     problem ??= await failureOf(() => verify(context, issued));
     if (!oldIsDead) problem ??= await failureOf(stores);
@@ -58,7 +59,7 @@ async function failureOf(work: () => unknown): Promise<unknown> {
   }
 }
 
-/** Adds to a problem what became of the credentials. */
+/** Adds to a problem what happened to the credentials. */
 function withFate(
   problem: unknown,
   { delivery, delivered, isPublished }: { delivery: Delivery; delivered: Delivered; isPublished: boolean },
@@ -83,7 +84,7 @@ async function keep(
   const { clientId, clientSecret } = issued;
   const { store, oldIsDead } = delivery;
   if (!store || clientId === undefined) return;
-  // Nothing else can be done with a secret whose predecessor is dead, even when the run is cancelled.
+  // If the old secret no longer works, the new one has to be stored, even if the run is cancelled.
   await store.write(`${clientId}:${clientSecret}`, { whenCancelled: oldIsDead ? 'begin' : 'finish' });
   delivered.stored = true;
   log.info(`Stored the credentials as ${store.description}`);
@@ -103,7 +104,7 @@ function publishApplication(
   });
 }
 
-/** Makes the access rules that are missing, and says how many. */
+/** Creates the missing access rules, and returns how many it created. */
 async function giveAccess(
   { client, log }: Context,
   { clientId, endpoint }: IssuedApplication,
@@ -111,20 +112,20 @@ async function giveAccess(
 ): Promise<number> {
   if (clientId === undefined) return 0;
   const made = await grantAccess(client, { id: clientId, type: subjectTypeOf({ endpoint }) }, permissions);
-  if (made > 0) log.info(`Gave the application ${made} access ${made === 1 ? 'rule' : 'rules'}`);
+  if (made > 0) log.info(`Created ${made} access ${made === 1 ? 'rule' : 'rules'} for the application`);
   return made;
 }
 
-/** How long new credentials are tried, and how long apart, in milliseconds. */
+/** How long new credentials are tried, and the pause between attempts, in milliseconds. */
 const PATIENCE = 20_000;
 const PAUSE = 1_000;
 
 /**
- * Gets a token with new credentials. They may take a moment until they work.
+ * Gets a token with the new credentials, which may take a moment to become valid.
  * @throws RunaiError `unverified`
  */
 async function verify({ client, log }: Context, issued: IssuedApplication): Promise<void> {
-  // As whoever reads the one value takes it apart.
+  // Split exactly as a reader of the stored value splits it.
   const [clientId = '', clientSecret = ''] = splitCredentials(`${issued.clientId}:${issued.clientSecret}`);
   const until = client.now() + Math.min(PATIENCE, client.remaining / 2);
   for (;;) {
@@ -141,11 +142,11 @@ async function verify({ client, log }: Context, issued: IssuedApplication): Prom
 
 function unverified(error: RunaiError, enabled: boolean): RunaiError {
   const why = enabled
-    ? 'The client secret is in the outputs. Find out why the control plane gives no token for it, then run this again.'
+    ? 'The client secret is in the outputs. Find out why the control plane issues no token for it, then run this again.'
     : 'The application is disabled, so it gets no token: enable it in the control plane, then run this again.';
   return error.with({
     code: 'unverified',
-    message: `the new credentials get no token: ${error.message}`,
+    message: `the new credentials did not get a token: ${error.message}`,
     hint: why,
     warning: error.warning,
   });

@@ -19,7 +19,7 @@ export async function rotateApp(inputs: InputsFor<'rotate-app'>, context: Contex
   const rehearsed = await store?.rehearse();
   await authorize(context, inputs.credentials);
   const issued = await resetSecret(client, await getApplication(client, inputs.key));
-  log.info(`Made a new client secret for the application ${client.clean(issued.name)}; the old one no longer works`);
+  log.info(`Issued a new client secret for the application ${client.clean(issued.name)}; the old one no longer works`);
   const delivery = { values: { rotated: true }, permissions: [], store: rehearsed, oldIsDead: true };
   const { stored } = await deliver(context, issued, delivery);
   warnIfDisabled(context, issued);
@@ -32,7 +32,7 @@ export async function rotateApp(inputs: InputsFor<'rotate-app'>, context: Contex
   });
 }
 
-/** Whether the stored secret was written less than so many days ago, by GitHub's clock where it is known. */
+/** Whether the stored secret was written less than `days` ago, by GitHub's clock if it is known. */
 async function isTooEarly({ client, log }: Context, store: Store, days: number): Promise<boolean> {
   const secret = await store.read();
   if (!secret) return false;

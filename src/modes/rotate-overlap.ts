@@ -22,7 +22,7 @@ import {
   type Standing,
   tagOf,
 } from '../runai/family.ts';
-import type { Context } from './context.ts';
+import { type Context, warnIfDisabled } from './context.ts';
 import { deliver } from './deliver.ts';
 import { authorize } from './sign-in.ts';
 
@@ -32,11 +32,12 @@ const DAY = 24 * HOUR;
 type OverlapInputs = InputsFor<'rotate-app'>;
 
 /**
- * Rotates without downtime: makes the next application beside the one in use, stores its credentials, and deletes those
- * that nobody uses any more. What is deleted is judged by how the run found things, and deleted last.
+ * Rotates without downtime: creates the next application alongside the one in use, stores its credentials, and deletes
+ * applications that nobody uses any more. What to delete is decided from the state at the start of the run, and deleted
+ * last.
  */
 export async function rotateOverlap(inputs: OverlapInputs, context: Context): Promise<void> {
-  // The inputs are checked: there is no overlap without a store that is known.
+  // The inputs were checked: there is no overlap without a store whose identity is known.
   const { overlap, store: target } = inputs as { overlap: Overlap; store: NonNullable<OverlapInputs['store']> };
   const family = { name: overlap.name, tag: tagOf(target.identity as string) };
   const store = await context.openStore(target);
@@ -50,7 +51,7 @@ export async function rotateOverlap(inputs: OverlapInputs, context: Context): Pr
   await retire(context, { assessment, next });
 }
 
-/** Reads the family, and works out where it stands. */
+/** Reads the family, and works out its current state. */
 async function look(
   { client, log }: Context,
   {
@@ -76,10 +77,10 @@ async function look(
   const storedAt = written && (store.ourTime(written) ?? written);
   const clocksKnown = Boolean(client.ourTime(spanOf(0)) && store.ourTime(spanOf(0)));
   const isWhole = !odd.some((row) => isMember(family, { name: (row as { name?: unknown } | null)?.name }));
-  // Without any member to see, there would be nobody whose access rules the next one gets.
+  // If no member can be seen, there are no access rules to copy to the next one.
   if (members.length === 0 && (!isWhole || (rows.length === 0 && odd.length > 0))) throw unreadableRow(client);
   if (!clocksKnown && members.length > 0) {
-    log.warning('One of the servers does not tell its time (no Date header), so no application is deleted.');
+    log.warning('One of the servers does not send its time (no Date header), so no application is deleted.');
   }
   if (!isWhole) log.warning('One of the applications cannot be read, so none is deleted.');
   return assess({
@@ -92,7 +93,7 @@ async function look(
   });
 }
 
-/** Makes the next member, and stores its credentials. Returns its name. */
+/** Creates the next member, and stores its credentials. Returns its name. */
 async function rotate(
   context: Context,
   { overlap, family, store, example }: { overlap: Overlap; family: Family; store: Store; example: Member | undefined },
@@ -104,18 +105,18 @@ async function rotate(
   const { name } = issued;
   log.info(`Created the application ${name} on ${client.baseUrl}`);
   if (permissions.length === 0) {
-    log.notice(`The application ${name} has no permissions: give it some with access-rules, or in the control plane.`);
+    log.notice(`The application ${name} has no permissions: grant it some with access-rules, or in the control plane.`);
   }
   await deliver(context, issued, { values: { rotated: true }, permissions, store: rehearsed, oldIsDead: false });
   return name;
 }
 
-/** How many seconds are tried, one after the other. */
+/** How many names, one second apart, are tried. */
 const NAMES = 5;
 
 /**
- * Creates an application with a name that is free. One that is taken is another run's, of the same second, or this one's,
- * whose secret was lost with an answer: no secret of it is reset, since it may be stored by now.
+ * Creates an application with a free name. A name that is taken belongs to another run in the same second, or to this
+ * run, if the answer with the secret was lost. Its secret is not reset, since another run may have stored it by now.
  */
 async function createNext(client: Client, family: Family): Promise<IssuedApplication> {
   for (let second = 1; ; second++) {
@@ -125,12 +126,12 @@ async function createNext(client: Client, family: Family): Promise<IssuedApplica
     } catch (error) {
       if (!(error instanceof RunaiError) || error.code !== 'conflict') throw error;
       if (second === NAMES)
-        throw error.with({ hint: 'Other runs make applications at the same time: run this again.' });
+        throw error.with({ hint: 'Other runs are creating applications at the same time: run this again.' });
     }
   }
 }
 
-/** The rules that the inputs ask for, or else those of a member that has them. */
+/** The rules that the inputs ask for, or otherwise those of an existing member. */
 async function permissionsFor(
   { client }: Context,
   { accessRules }: Overlap,
@@ -144,7 +145,7 @@ async function permissionsFor(
   if (odd > 0) {
     const name = client.clean(application.name);
     throw new RunaiError('unreadable', `the access rules of the application ${name} cannot all be read`, {
-      hint: 'Nothing was changed. Say with access-rules which ones the next application is to get.',
+      hint: 'Nothing was changed. Use access-rules to say which ones the next application should get.',
     });
   }
   return rules.map(({ roleId, scopeType, scopeId }) => {
@@ -153,13 +154,15 @@ async function permissionsFor(
   });
 }
 
-function leaveAlone({ client, log, publish }: Context, { inUse }: Assessment): void {
-  const { id, name, clientId } = (inUse as Member).application;
+function leaveAlone(context: Context, { inUse }: Assessment): void {
+  const { client, log, publish } = context;
+  const { id, name, clientId, enabled } = (inUse as Member).application;
   publish({ values: { 'app-id': id, 'app-name': name, 'client-id': clientId, rotated: false, stored: false } });
   log.info(`No rotation is due: the application ${client.clean(name)} stays in use`);
+  warnIfDisabled(context, { name, enabled });
 }
 
-/** Deletes the members that can go, one after the other. One that cannot be deleted does not stop the rest. */
+/** Deletes the members that are no longer needed, one by one. A deletion that fails does not stop the rest. */
 async function retire(
   context: Context,
   { assessment, next }: { assessment: Assessment; next: string | undefined },
@@ -189,14 +192,14 @@ async function retire(
     operation: undefined,
     attempts: undefined,
     message: `${failures.length} of the applications that nobody uses any more could not be deleted:${list}`,
-    hint: 'All else is done; the next run tries again.',
+    hint: 'Everything else is done; the next run will try again.',
   });
 }
 
-/** How many members the log and the summary speak of. */
+/** How many members the log and the summary show. */
 const SHOWN = 20;
 
-/** Says in the log and in the summary, of each member, what it is and what happens to it. */
+/** Reports the role and the fate of each member in the log and in the summary. */
 function report(
   { client, log, summarize }: Context,
   { assessment, next, retired }: { assessment: Assessment; next: string | undefined; retired: string[] },
@@ -209,7 +212,7 @@ function report(
     return [client.clean(name), role, inWords(createdAt), inWords(lastLogin), fate];
   });
   for (const [name, role, made, used, fate] of lines) {
-    log.info(`${name}: ${role}, made ${made}, last used ${used}; ${fate}`);
+    log.info(`${name}: ${role}, created ${made}, last used ${used}; ${fate}`);
   }
   const rest = assessment.standings.length - shown.length;
   if (rest > 0) log.notice(`There are ${rest} more, which are older.`);
@@ -221,7 +224,7 @@ function report(
     );
   }
   if (next) lines.unshift([next, 'next', isoTime(client.now()), 'never', 'in use from now on']);
-  summarize('Run:ai applications', { head: ['application', 'what it is', 'made', 'last used', 'what happens'], lines });
+  summarize('Run:ai applications', { head: ['application', 'role', 'created', 'last used', 'what happens'], lines });
 }
 
 function inWords(time: number | 'never' | undefined): string {

@@ -6,7 +6,7 @@ import type { Context } from './context.ts';
 
 type OidcCredentials = Extract<Credentials, { by: 'oidc' }>;
 
-/** Makes the client ready for calls: with the given access token, or with one of its own, which is renewed when needed. */
+/** Prepares the client for calls, with the given access token or with a new one, which is renewed when needed. */
 export async function authorize(context: Context, credentials: Credentials): Promise<void> {
   const { client } = context;
   if (credentials.by === 'access-token') return client.authorize(credentials.accessToken);
@@ -14,7 +14,7 @@ export async function authorize(context: Context, credentials: Credentials): Pro
   client.authorize(accessToken, async () => (await signIn(context, credentials)).accessToken);
 }
 
-/** Makes the grant that the credentials call for, and says so in the log. */
+/** Requests a token with the grant that matches the credentials, and logs it. */
 export async function signIn(
   context: Context,
   credentials: Exclude<Credentials, { by: 'access-token' }>,
@@ -48,7 +48,7 @@ function grantFor(credentials: Exclude<Credentials, { by: 'access-token' } | Oid
   }
 }
 
-/** Exchanges the job's own OIDC token. One that has expired while the control plane was away is fetched anew, once. */
+/** Exchanges the job's own OIDC token. If it expired while the control plane was down, a new one is fetched, once. */
 async function exchangeIdToken(context: Context, credentials: OidcCredentials): Promise<Token> {
   const { client } = context;
   const fetch = async () => ({ idToken: await context.fetchIdToken(credentials), since: client.now() });
@@ -66,19 +66,19 @@ async function exchangeIdToken(context: Context, credentials: OidcCredentials): 
   }
 }
 
-/** In milliseconds; never ends where the token does not say. */
+/** In milliseconds; infinite if the token does not say. */
 function lifetimeOf(idToken: string): number {
   const { iat, exp } = claimsOf(idToken);
   return typeof iat === 'number' && typeof exp === 'number' ? (exp - iat) * 1000 : Number.POSITIVE_INFINITY;
 }
 
-/** Adds to a refusal what the token says of the job: what the tenant has to be set up for. It is not secret. */
+/** Adds to a refusal the claims that the tenant has to be set up to trust. They are not secret. */
 function withClaims({ client }: Context, { error, idToken }: { error: unknown; idToken: string }): unknown {
   if (!(error instanceof RunaiError) || error.code !== 'credentials') return error;
   const claims = claimsOf(idToken);
   const said = ['iss', 'aud', 'sub'].map((name) => {
     const claim = claims[name];
-    return `${name} ${typeof claim === 'string' ? client.clean(claim) : 'not a text'}`;
+    return `${name} ${typeof claim === 'string' ? client.clean(claim) : 'not a string'}`;
   });
   return error.with({ hint: `${error.hint} The job's token says: ${said.join(', ')}.` });
 }

@@ -1,3 +1,3 @@
-// All that only `store-as` needs, as a chunk of the bundle of its own: no other step loads it.
+// Everything that only `store-as` needs, as a separate chunk of the bundle: no other step loads it.
 export { Store } from '../github/store.ts';
 export { rotateOverlap } from './rotate-overlap.ts';

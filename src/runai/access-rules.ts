@@ -7,7 +7,7 @@ import { collect, pages } from './pages.ts';
 import type { Scope } from './scope-types.ts';
 import { findScope } from './scopes.ts';
 
-/** What a subject is to be allowed, and where, as the workflow says it. */
+/** The role to grant and its scope, as written in the workflow. */
 export interface WantedRule extends Scope {
   /** A role's name, in any case, or its id. */
   role: string;
@@ -16,7 +16,7 @@ export interface WantedRule extends Scope {
 /** A rule whose role and scope were looked up. */
 export interface Permission extends Scope {
   roleId: number;
-  /** As the workflow says it, for messages. */
+  /** As written in the workflow, for messages. */
   text: string;
 }
 
@@ -26,7 +26,7 @@ export interface Subject {
   type: 'user' | 'app' | 'service-account';
 }
 
-/** `app` up to 2.24, where it is deprecated and still taken; `service-account` from there on. */
+/** `app` up to 2.24, where it is deprecated but still accepted; `service-account` after that. */
 export function subjectTypeOf(application: { endpoint: string }): Subject['type'] {
   return application.endpoint.endsWith('/service-accounts') ? 'service-account' : 'app';
 }
@@ -34,8 +34,8 @@ export function subjectTypeOf(application: { endpoint: string }): Subject['type'
 const PAGE = 500;
 
 /**
- * Looks up all roles and scopes, before anything is created that the rules are for.
- * @throws RunaiError `access-rule` for a role or a scope that is not there
+ * Looks up all roles and scopes, before anything that the rules are for is created.
+ * @throws RunaiError `access-rule` for a role or a scope that does not exist
  */
 export async function lookUpRules(client: Client, wanted: WantedRule[]): Promise<Permission[]> {
   const isNamed = wanted.some(({ role }) => !isRoleId(role));
@@ -47,7 +47,7 @@ export async function lookUpRules(client: Client, wanted: WantedRule[]): Promise
       const roleId = isRoleId(rule.role) ? Number(rule.role) : roleNamed(client, rule.role, roles).id;
       permissions.push({ roleId, ...(await findScope(client, rule)), text });
     } catch (error) {
-      throw inContext(error, `access rule "${text}" cannot be made: `, 'Nothing was created.');
+      throw inContext(error, `access rule "${text}" cannot be created: `, 'Nothing was created.');
     }
   }
   return permissions;
@@ -70,7 +70,7 @@ function roleNamed(client: Client, wanted: string, roles: Role[]): Role {
   if (found && others.length === 0) return found;
   if (found) {
     const ids = [found, ...others].map(({ id }) => id).join(', ');
-    const hint = `Use the id of the one that is meant: ${ids}.`;
+    const hint = `Use the id of the one you mean: ${ids}.`;
     throw new RunaiError('access-rule', `several roles are named ${client.clean(wanted)}`, { hint });
   }
   const names = roles.map(({ name }) => name);
@@ -80,8 +80,8 @@ function roleNamed(client: Client, wanted: string, roles: Role[]): Role {
 }
 
 /**
- * Makes the access rules that are missing, and leaves all others alone. Returns how many were made.
- * @throws RunaiError which says which rule could not be made, and why
+ * Creates the missing access rules, and leaves all others alone. Returns how many it created.
+ * @throws RunaiError that says which rule could not be created, and why
  */
 export async function grantAccess(client: Client, subject: Subject, permissions: Permission[]): Promise<number> {
   if (permissions.length === 0) return 0;
@@ -95,7 +95,7 @@ export async function grantAccess(client: Client, subject: Subject, permissions:
     } catch (error) {
       throw inContext(
         error,
-        `access rule "${text}" could not be made: `,
+        `access rule "${text}" could not be created: `,
         'Everything before this rule was done and published.',
       );
     }
@@ -105,14 +105,17 @@ export async function grantAccess(client: Client, subject: Subject, permissions:
   return made;
 }
 
-/** Whether this run made the rule. A conflict means that it is there, and an answer about another rule that it may be: the list tells. */
+/**
+ * Whether this run created the rule. A conflict means that it exists, and an answer about another rule that it may: the
+ * list tells.
+ */
 async function makeRule(client: Client, subject: Subject, rule: AccessRule): Promise<boolean> {
   const { answer, others } = await client.find('accessRules', (path) => ({
     method: 'POST',
     path,
     json: rule,
     read: readAccessRule,
-    // No conflict is documented for a second rule of the same content, so after a lost answer the list has the say.
+    // No conflict is documented for a second rule with the same content, so after a lost answer the list decides.
     lookAgain: async () => ((await includesRule(client, subject, rule)) ? rule : undefined),
   }));
   const isMade = answer.body.kind === 'read';
@@ -129,7 +132,10 @@ async function includesRule(client: Client, subject: Subject, rule: AccessRule):
   return includes((await rulesOf(client, subject)).rules, rule);
 }
 
-/** All rules of a subject; the filter is checked again here. Also how many cannot be read, whosever they are. */
+/**
+ * All rules of a subject; the server's filter is checked again here. Also how many rules, of any subject, cannot be
+ * read.
+ */
 export async function rulesOf(client: Client, subject: Subject): Promise<{ rules: AccessRule[]; odd: number }> {
   const isUser = subject.type === 'user';
   // Addresses are the same in any case, client ids are not.
@@ -145,7 +151,7 @@ export async function rulesOf(client: Client, subject: Subject): Promise<{ rules
     }));
     odd += value.odd.length;
     const end = offset + value.rows.length + value.odd.length;
-    // A page without anything, though more is counted, hides the rest.
+    // An empty page before the end of the list hides the rest.
     if (end === offset && end < value.total) odd += value.total - end;
     return { ...value, next: end > offset && end < value.total ? end : undefined };
   });
@@ -173,7 +179,7 @@ function listRoles(client: Client): Promise<Role[]> {
   );
 }
 
-/** Adds to an error which rule it is about. Only the server's own refusal of the content is about the rule itself. */
+/** Adds to an error which rule it is about. The rule itself is at fault only if the server refuses its content. */
 function inContext(error: unknown, before: string, after: string): unknown {
   if (!(error instanceof RunaiError)) return error;
   const isRule = error.code === 'rejected' && [400, 404, 422].includes(error.status ?? 0);

@@ -1,8 +1,8 @@
 import { type Fields, integer, list, missing, object, optionalText, secret, text, time } from '../http/shapes.ts';
 
 /**
- * One small check for each shape of answer. Each throws `unreadable` where a promised field is missing or of the wrong
- * type, and masks the secrets that it takes out. Rows of a list that cannot be read are counted out, not thrown at.
+ * One small check for each shape of answer. Each throws `unreadable` if a promised field is missing or has the wrong
+ * type, and masks the secrets that it extracts. Rows of a list that cannot be read are set aside, and do not throw.
  */
 
 type Mask = (secret: string) => void;
@@ -13,12 +13,14 @@ export interface ApplicationRow {
   name: string;
   clientId: string;
   createdAt: number | undefined;
-  /** When it last got a token; undefined where the control plane does not say, or not so that it can be read. */
+  /**
+   * When it last got a token; undefined if the control plane does not say, or says so in a form that cannot be read.
+   */
   lastLogin: number | 'never' | undefined;
   enabled: boolean;
 }
 
-/** What a create answers: its secret must not be lost, whatever else cannot be read. */
+/** The answer to a create: its secret must not be lost, even if nothing else can be read. */
 export interface CreatedApplication {
   clientSecret: string;
   id: string | undefined;
@@ -30,14 +32,14 @@ export interface CreatedApplication {
 export interface User {
   id: string;
   username: string;
-  /** False for a user of single sign-on, who has no password here. */
+  /** False for a single sign-on user, who has no password here. */
   isLocal: boolean;
   createdAt: number | undefined;
 }
 
 export interface CreatedUser {
   id: string | undefined;
-  /** The address as the server writes it, if it sent it. */
+  /** The address as the server writes it, if it sent one. */
   username: string | undefined;
   /** As the server sent it. */
   createdAt: string | undefined;
@@ -65,7 +67,7 @@ export interface AccessRule {
   scopeId: string;
 }
 
-/** The rows of a list that can be read, and the others as they are. */
+/** The rows of a list that can be read, and the others unchanged. */
 export interface Rows<T> {
   rows: T[];
   odd: unknown[];
@@ -127,7 +129,7 @@ export function readCreatedUser(json: unknown, mask: Mask): CreatedUser {
     createdAt: time(createdAt) === undefined ? undefined : createdAt,
     temporaryPassword,
   };
-  // Without either, this is no answer to a create at all.
+  // Without either, this is not an answer to a create.
   if (user.id === undefined && temporaryPassword === undefined) throw missing('id');
   return user;
 }
@@ -147,7 +149,7 @@ export function readUsers(json: unknown): Rows<User> {
   }));
 }
 
-/** A bare array up to 2.24; `{roles, next}` from there on. */
+/** A bare array up to 2.24; `{roles, next}` after that. */
 export function readRoles(json: unknown): PagedRows<Role> {
   return page(json, 'roles', (fields) => ({ id: int32(fields, 'id'), name: label(fields, 'name') }));
 }
@@ -189,7 +191,7 @@ function page<T>(json: unknown, name: string, read: (fields: Fields) => T): Page
   return { ...readable(list(fields[name]), read), next: Number.isInteger(next) ? (next as number) : undefined };
 }
 
-/** A list with more rows that cannot be read is not of this API. */
+/** A list with more unreadable rows than this does not come from this API. */
 const ODD_LIMIT = 1_000;
 
 function readable<T>(items: unknown[], read: (fields: Fields) => T): Rows<T> {
@@ -218,7 +220,7 @@ function int32(fields: Fields, name: string): number {
   throw missing(name);
 }
 
-/** An id becomes an output and part of a path: it must be one word, and no step to another folder. */
+/** An id becomes an output and part of a path: it must be one word, and not `.` or `..`. */
 function optionalId(value: unknown): string | undefined {
   const fits = typeof value === 'string' && /^[\x21-\x7e]{1,255}$/.test(value) && !/^\.\.?$/.test(value);
   return fits ? value : undefined;

@@ -12,17 +12,17 @@ import { createOnce, type IfExists, type Issued, mayBeReset, mayExist } from './
 import { requestToken } from './tokens.ts';
 
 export interface Application extends ApplicationRow {
-  /** The path of the endpoint that it was found at. */
+  /** The path of the endpoint where it was found. */
   endpoint: string;
 }
 
 export interface IssuedApplication extends Issued {
   name: string;
-  /** As far as the answer to a create could be read. */
+  /** Undefined if the answer to a create could not be read. */
   id: string | undefined;
   clientId: string | undefined;
   endpoint: string;
-  /** Undefined where an existing application was left alone. */
+  /** Undefined if an existing application was left alone. */
   clientSecret: string | undefined;
   enabled: boolean;
 }
@@ -31,9 +31,9 @@ export interface IssuedApplication extends Issued {
 export type ApplicationKey = { name: string } | { id: string };
 
 /**
- * Creates an application, or deals with one of the same name as `ifExists` says.
+ * Creates an application, or handles an existing one with the same name as `ifExists` says.
  * Run:ai API: `POST /api/v1/apps` up to 2.24, `POST /api/v1/service-accounts` from 2.24 on.
- * @throws RunaiError `conflict` where it exists and `ifExists` is `fail` or `refuse`
+ * @throws RunaiError `conflict` if it exists and `ifExists` is `fail` or `refuse`
  */
 export function createApplication(
   client: Client,
@@ -79,45 +79,45 @@ export async function listApplications(client: Client): Promise<Rows<Application
     path: endpoint,
     read: readApplications,
   }));
-  if (value.odd.length > 0) client.log.debug(() => `Passed over ${value.odd.length} applications that cannot be read`);
+  if (value.odd.length > 0) client.log.debug(() => `Skipped ${value.odd.length} applications that cannot be read`);
   return { rows: value.rows.map((row) => ({ ...row, endpoint: path })), odd: value.odd };
 }
 
 /**
  * The application with exactly this name or id.
- * @throws RunaiError `conflict` for several of one name; `unreadable` where the one that is meant cannot be read
+ * @throws RunaiError `conflict` for several with the same name; `unreadable` if the requested one cannot be read
  */
 export async function findApplication(client: Client, key: ApplicationKey): Promise<Application | undefined> {
   const { rows, odd } = await listApplications(client);
   const isMeant = (row: { id?: unknown; name?: unknown } | null) =>
     'id' in key ? row?.id === key.id : row?.name === key.name;
   const [found, ...others] = rows.filter(isMeant);
-  // A list of which nothing can be read does not show that the application is gone.
+  // A list in which nothing can be read does not show that the application is gone.
   const isBroken = rows.length === 0 && odd.length > 0;
   if (isBroken || odd.some((row) => isMeant(row as object | null))) throw unreadableRow(client);
   if (found && others.length > 0) {
     const ids = [found, ...others.slice(0, 4)].map(({ id }) => client.clean(id)).join(', ');
     throw new RunaiError('conflict', `${client.baseUrl} has several applications named ${client.clean(found.name)}`, {
-      hint: `Their ids are ${ids}: use app-id to say which one is meant.`,
+      hint: `Their ids are ${ids}: use app-id to say which one you mean.`,
     });
   }
   return found;
 }
 
-/** Why a list is not believed in which the application, or all of them, cannot be read. */
+/** The error for a list in which the application, or every application, cannot be read. */
 export function unreadableRow(client: Client): RunaiError {
   return new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
     hint: 'Check that its id and its client id are set in the control plane.',
   });
 }
 
-/** Like `findApplication`. @throws RunaiError `not-found` where there is none */
+/** Like `findApplication`. @throws RunaiError `not-found` if there is none */
 export async function getApplication(client: Client, key: ApplicationKey): Promise<Application> {
   const application = await findApplication(client, key);
   if (application) return application;
   const which = 'id' in key ? `id ${client.clean(key.id)}` : `name ${key.name}`;
   throw new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, {
-    hint: 'Check app-name or app-id, and that url is the right tenant. To make an application, use mode: create-app.',
+    hint: 'Check app-name or app-id, and that url is the right tenant. To create an application, use mode: create-app.',
   });
 }
 
@@ -125,9 +125,9 @@ export async function getApplication(client: Client, key: ApplicationKey): Promi
 const LATE = 5_000;
 
 /**
- * Gives an existing application a new client secret; the old one stops working at once. A reset whose answer was lost is
- * sent again. Since the lost one may be carried out late, the last secret is tried some seconds later, and made anew
- * where it is refused.
+ * Gives an existing application a new client secret; the old one stops working at once. A reset whose answer was lost
+ * is sent again. Since the lost one may be carried out late, the newest secret is tried some seconds later, and reset
+ * again if it is refused.
  * @throws RunaiError `rejected` for the application that this run signs in with
  */
 export async function resetSecret(client: Client, application: Application): Promise<IssuedApplication> {
@@ -163,7 +163,7 @@ async function sendReset(
   return { clientSecret, isSafe: answer.lost.length === 0 };
 }
 
-/** Whether the control plane gives a token for this secret. */
+/** Whether the control plane issues a token for this secret. */
 async function isAccepted(client: Client, { clientId }: Application, clientSecret: string): Promise<boolean> {
   try {
     await requestToken(client, { type: 'client_credentials', clientId, clientSecret });
@@ -186,12 +186,12 @@ function ownApplication(name: string): RunaiError {
   });
 }
 
-/** How often the list is read again, and how long apart in milliseconds, where it still holds a deleted application. */
+/** How many times, and how many milliseconds apart, the list is read while it still contains a deleted application. */
 const LOOKS = 3;
 const LOOK_PAUSE = 1_000;
 
 /**
- * Deletes an application. Believed only when the list no longer holds it: a 404 alone may be a gateway's.
+ * Deletes an application. Counts as done only when the list no longer contains it: a 404 alone may come from a gateway.
  * @returns whether this run deleted it
  */
 export async function deleteApplication(client: Client, application: Application): Promise<boolean> {

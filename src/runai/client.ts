@@ -5,7 +5,7 @@ import type { Log, Transport } from '../http/transport.ts';
 import { isBlocked, refusalOf } from './refusals.ts';
 import { controlPlane } from './service.ts';
 
-/** Every endpoint, with the paths of its generations, the oldest first (Run:ai 2.20 to 3.0). */
+/** Every endpoint, with the paths of its generations, oldest first (Run:ai 2.20 to 3.0). */
 const endpoints = {
   token: ['/api/v1/token', '/api/v2/token'],
   applications: ['/api/v1/apps', '/api/v1/service-accounts'],
@@ -20,17 +20,17 @@ const endpoints = {
 export type Endpoint = keyof typeof endpoints;
 
 export interface ClientOptions {
-  /** The control plane's URL, without a slash at its end. */
+  /** The control plane's URL, without a trailing slash. */
   baseUrl: string;
   transport: Transport;
   log: Log;
-  /** Who signs in, in words, such as `the application ci-runner`. */
+  /** Who signs in, for messages, such as `the application ci-runner`. */
   caller: string;
   /** The client id that signs in, if it is an application's. */
   callerId: string | undefined;
   /** Masks a secret, before anything else is done with it. */
   mask: (secret: string) => void;
-  /** Makes a server's text fit to be logged. */
+  /** Makes a server's text safe to log. */
   clean: (text: string) => string;
   now: () => number;
 }
@@ -40,7 +40,7 @@ export interface ApiCall<T> extends Omit<Call<T>, 'service' | 'url' | 'body' | '
   path: string;
   json?: unknown;
   form?: URLSearchParams;
-  /** A grant, which is made without a token. */
+  /** For a grant, which is requested without a token. */
   anonymous?: boolean;
 }
 
@@ -54,10 +54,10 @@ export interface Found<T> {
 }
 
 const absentStatuses = new Set([404, 405, 410, 501]);
-/** A page instead of an answer may be a passing fault: then all paths are tried again, up to this many times. */
+/** A web page instead of an answer may be a temporary fault: then all paths are tried again, up to this many rounds. */
 const ROUNDS = 3;
 
-/** The connection to one control plane: knows its URL, the bearer token, and which endpoints are there. */
+/** A client for one control plane: knows its URL, the bearer token, and which endpoints exist. */
 export class Client {
   readonly baseUrl: string;
   readonly caller: string;
@@ -86,19 +86,19 @@ export class Client {
 
   /**
    * Uses `token` in all calls from now on.
-   * @param renew signs in anew, for a run that outlives its token; used once
+   * @param renew signs in again, for a run that outlives its token; used once
    */
   authorize(token: string, renew?: () => Promise<string>): void {
     this.#bearer = token;
     this.#renew = renew;
   }
 
-  /** What the control plane's clock can have shown at a moment of ours; undefined if it sent no `Date`. */
+  /** What the control plane's clock may have shown at a time on our clock; undefined if it sent no `Date`. */
   serverTime(ours: number): Span | undefined {
     return this.#transport.serverTime(this.baseUrl, ours);
   }
 
-  /** When something happened by our clock; undefined if the control plane sent no `Date`. */
+  /** Converts a time on the control plane's clock to our clock; undefined if it sent no `Date`. */
   ourTime(theirs: Span): Span | undefined {
     return this.#transport.ourTime(this.baseUrl, theirs);
   }
@@ -149,21 +149,21 @@ export class Client {
     throw this.refusal(answer, others);
   }
 
-  /** What an answer that is not a success means. */
+  /** The error for an answer that is not a success. */
   refusal<T>(answer: Answer<T>, others: Answer<T>[] = []): RunaiError {
     return refusalOf(answer, { caller: this.caller, clean: this.clean }, others);
   }
 
-  /** Like `call`, to whichever generation of an endpoint is there. */
+  /** Like `call`, to whichever generation of an endpoint exists. */
   async ask<T>(endpoint: Endpoint, callTo: (path: string) => ApiCall<T>): Promise<{ value: T; path: string }> {
     const { answer, path, others } = await this.find(endpoint, callTo);
     return { value: this.valueOf(answer, others), path };
   }
 
   /**
-   * Sends a call to whichever generation of an endpoint is there: the oldest first, unless this run has met a newer
-   * one already. One that answers 404, 405, 410 or 501, or a page instead of JSON, is not there; one that answers 403 may
-   * be closed to this caller, and the next is tried. Any other answer is the answer.
+   * Sends a call to whichever generation of an endpoint exists: the oldest first, unless this run has already met a
+   * newer one. One that answers 404, 405, 410 or 501, or a page instead of JSON, does not exist; one that answers 403
+   * may be closed to this caller, so the next one is tried. Any other answer is final.
    */
   async find<T>(endpoint: Endpoint, callTo: (path: string) => ApiCall<T>): Promise<Found<T>> {
     const tries: { path: string; answer: Answer<T> }[] = [];
@@ -176,12 +176,12 @@ export class Client {
     const paths = this.#order(endpoint);
     for (let round = 1; round <= ROUNDS; round++) {
       for (const path of paths) {
-        // Where there is no other path, a page is not an answer, and the work behind it may be done.
+        // If there is no other path, a page is not an answer, and the work may have been done anyway.
         const call = { ...callTo(path), probe: paths.length > 1 };
         const earlier = tries.map(({ answer }) => answer);
         const answer = await afterLost(earlier, call, () => this.send(call));
         tries.push({ path, answer });
-        // An endpoint that has answered before is there: then a 404 is about what was asked for.
+        // An endpoint that has answered before exists: then a 404 is about the requested object.
         const isThere = known ? !isPage(answer) : !isAbsent(answer) && answer.status !== 403;
         if (isThere) return done({ answer, path, others: [] });
       }
@@ -218,7 +218,7 @@ export class Client {
   }
 }
 
-/** Says, where a request fails, what earlier attempts whose answers were lost may have done. */
+/** Adds to the error of a failed request what earlier attempts whose answers were lost may have done. */
 async function afterLost<T>(
   earlier: Answer<T>[],
   { ifLost }: ApiCall<T>,

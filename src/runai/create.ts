@@ -2,32 +2,32 @@ import { RunaiError } from '../errors.ts';
 import type { LostAttempt } from '../http/exchange.ts';
 import type { Client, Found } from './client.ts';
 
-/** What to do when the thing to create exists already. */
+/** What to do if the object to create already exists. */
 export type IfExists = 'fail' | 'skip' | 'rotate';
 
-/** What a step got from the control plane. A secret in it is published even where there is a `flaw`. */
+/** What the control plane issued. A secret in it is published even if there is a `flaw`. */
 export interface Issued {
   /** Why the step must fail after that was published. */
   flaw: RunaiError | undefined;
 }
 
 export interface CreateSteps<Existing, Made extends Issued> {
-  /** With `refuse`, it is an error even where this run may have made the thing. */
+  /** With `refuse`, it is an error even if this run may have created the object. */
   ifExists: IfExists | 'refuse';
   create(): Promise<Found<Made>>;
-  /** Looks the existing thing up by its exact name. */
+  /** Looks up the existing object by its exact name. */
   find(): Promise<Existing | undefined>;
-  /** Gives the existing thing a new secret. */
+  /** Gives the existing object a new secret. */
   renew(existing: Existing): Promise<Made>;
-  /** What is known of the existing thing without touching it. */
+  /** What is known about the existing object without changing it. */
   keep(existing: Existing): Made;
 }
 
 /**
- * Creates something once. A conflict that follows a lost answer is this run's own work when the existing thing was made,
- * by the server's own clock, at a time when the lost attempt can have made it: then it gets a new secret, since the
- * first one is lost. Where that can neither be proved nor ruled out, only `rotate` goes on. Any other conflict points at
- * somebody else's work, and goes by `ifExists`.
+ * Creates an object once. A conflict that follows a lost answer counts as this run's own work if the existing object
+ * was created, by the server's own clock, at a time when the lost attempt could have created it: then it gets a new
+ * secret, since the first one is lost. If that can neither be proved nor ruled out, only `rotate` goes on. Any other
+ * conflict is about an object that somebody else created, and is handled as `ifExists` says.
  */
 export async function createOnce<Existing extends { createdAt: number | undefined }, Made extends Issued>(
   client: Client,
@@ -51,24 +51,25 @@ export async function createOnce<Existing extends { createdAt: number | undefine
 }
 
 const chooseAnother =
-  'It exists already: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.';
+  'It already exists: set if-exists to skip to keep it, or to rotate to get a new secret or password for it.';
 const outOfSight =
-  'It exists already, but is not in the list that these credentials can see: another tenant or scope may hold it, or it is being deleted.';
+  'It already exists, but is not in the list that these credentials can see: it may belong to another tenant or scope, or it is being deleted.';
 const mayBeOurs =
-  'An earlier attempt of this run may have created it, and then its secret is lost; the times that the servers give do not tell.';
+  "An earlier attempt of this run may have created it, and then its secret is lost; the server's times do not tell.";
 const rotateIt = 'If nobody else uses it, run this again with if-exists: rotate to get a secret that works.';
 
-/** What to say where a create fails after an attempt whose answer was lost. */
+/** The warning if a create fails after an attempt whose answer was lost. */
 export const mayExist =
   'An attempt may have created it anyway: run this again with if-exists: rotate to get a secret that works.';
 
-/** What to say where a reset fails after an attempt whose answer was lost. */
+/** The warning if a reset fails after an attempt whose answer was lost. */
 export const mayBeReset =
-  'An attempt may have made a new secret anyway, and then the old one no longer works: run this again to get one that works.';
+  'An attempt may have issued a new secret anyway; if so, the old one no longer works: run this again to get one that works.';
 
 /**
- * Who made the thing. It counts as this run's own when it was made while one of the lost attempts can have made it.
- * Unknown where the server gives no time, or one after the last attempt began, which a late attempt can have caused.
+ * Who created the object. It counts as this run's own if it was created while one of the lost attempts could have
+ * created it. Unknown if the server gives no time, or one after the last attempt began, which a late attempt could have
+ * caused.
  */
 function makerOf(
   client: Client,
@@ -76,7 +77,7 @@ function makerOf(
   lost: LostAttempt[],
 ): 'this run' | 'somebody else' | 'unknown' {
   if (createdAt === undefined) return 'unknown';
-  // A time without a fraction may have been cut to the second.
+  // A time without a fraction may have been truncated to the second.
   const atLatest = createdAt % 1000 === 0 ? createdAt + 999 : createdAt;
   const spans = lost.map(({ from, to }) => [client.serverTime(from), client.serverTime(to)] as const);
   if (spans.some(([begin, end]) => begin && end && atLatest >= begin.earliest && createdAt <= end.latest)) {

@@ -3,39 +3,39 @@ import type { Span } from '../http/clock.ts';
 import type { Application } from './applications.ts';
 
 /**
- * The applications that take turns in a rotation without downtime. All that is known of them is read from the control
- * plane and from the stored secret, so every run works out anew where things stand. All times are of our own clock, as
- * spans: a server's clock is known only to the second.
+ * The applications that take turns in a rotation without downtime. Everything known about them is read from the control
+ * plane and from the stored secret, so every run works out the current state from scratch. All times are by our own
+ * clock, as spans: a server's clock is known only to the second.
  */
 export interface Family {
-  /** The beginning of all names. */
+  /** The prefix of all names. */
   name: string;
-  /** Tells this family from that of another stored secret. */
+  /** Distinguishes this family from that of another stored secret. */
   tag: string;
 }
 
 export interface Member {
   application: Application;
-  /** Undefined where the control plane does not say. */
+  /** Undefined if the control plane does not say. */
   createdAt: Span | undefined;
-  /** Undefined where the control plane does not say. */
+  /** Undefined if the control plane does not say. */
   lastLogin: Span | 'never' | undefined;
 }
 
 export interface Situation {
   members: Member[];
-  /** When the stored secret was last written; undefined where there is none. */
+  /** When the stored secret was last written; undefined if there is none. */
   storedAt: Span | undefined;
   now: number;
   /** Milliseconds. */
   overlap: number;
   /** Milliseconds. */
   rotateAfter: number | undefined;
-  /** Whether both servers told their time, and every member could be read. Without that, nothing is retired. */
+  /** Whether both servers sent their time, and every member could be read. Otherwise, nothing is retired. */
   isCertain: boolean;
 }
 
-/** What is to be done with one member, and why. */
+/** What to do with one member, and why. */
 export interface Standing {
   member: Member;
   role: 'in use' | 'previous' | 'left behind';
@@ -47,13 +47,13 @@ export interface Standing {
 export interface Assessment {
   inUse: Member | undefined;
   isDue: boolean;
-  /** The one whose access rules the next one gets, where nothing else is asked for. */
+  /** The member whose access rules the next one gets, unless the inputs ask for others. */
   example: Member | undefined;
-  /** The newest first. */
+  /** Newest first. */
   standings: Standing[];
 }
 
-/** The first six digits of the SHA-256 of what identifies the stored secret. */
+/** The first six digits of the SHA-256 of the text that identifies the stored secret. */
 export function tagOf(identity: string): string {
   return createHash('sha256').update(identity, 'utf8').digest('hex').slice(0, 6);
 }
@@ -71,10 +71,10 @@ export function isMember({ name, tag }: Family, application: { name: unknown }):
   return /^\d{8}-\d{6}$/.test(whole.slice(beginning.length));
 }
 
-/** Works out which member is in use, whether the next one is due, and which can go. */
+/** Works out which member is in use, whether the next one is due, and which ones can be deleted. */
 export function assess({ members, storedAt, now, overlap, rotateAfter, isCertain }: Situation): Assessment {
   const newestFirst = members.toSorted((a, b) => ageOf(a) - ageOf(b));
-  // Where the two times are closer than the clocks are known, the member counts as in use.
+  // If the two times are too close to tell apart, the member counts as in use.
   const inUse = newestFirst.find(({ createdAt }) => storedAt && createdAt && createdAt.earliest <= storedAt.latest);
   const age = storedAt && now - storedAt.latest;
   const isDue = !inUse || age === undefined || (age >= overlap && age >= (rotateAfter ?? 0));
@@ -88,8 +88,9 @@ export function assess({ members, storedAt, now, overlap, rotateAfter, isCertain
 }
 
 /**
- * The newest member with all its access rules. One that a run has left behind may lack them, and may look like the one in
- * use; but none signs in before it has them all. (Where the control plane tells no `lastLogin`, it is the one in use.)
+ * The newest member with all its access rules. A member left behind by an interrupted run may lack them, and may look
+ * like the one in use; but no member signs in before it has them all. (If the control plane sends no `lastLogin`, it is
+ * the one in use.)
  */
 function exampleOf(newestFirst: Member[], inUse: Member | undefined): Member | undefined {
   const candidates = inUse ? newestFirst.slice(newestFirst.indexOf(inUse)) : newestFirst;
@@ -100,13 +101,13 @@ function ageOf({ createdAt }: Member): number {
   return createdAt ? -createdAt.earliest : Number.POSITIVE_INFINITY;
 }
 
-// The control plane's own times are compared as it gives them, so its clock does not matter.
+// Both times are the control plane's own, so its clock does not matter.
 function isOlder(member: Member, inUse: Member): boolean {
   const [time, reference] = [member.application.createdAt, inUse.application.createdAt];
   return time === undefined || (reference !== undefined && time < reference);
 }
 
-/** Why an older member must not be deleted yet; undefined where nothing can still use it. */
+/** Why an older member must not be deleted yet; undefined if nothing can still be using it. */
 function reasonToKeep({
   member,
   inUse,
@@ -116,9 +117,9 @@ function reasonToKeep({
   isCertain,
 }: Omit<Situation, 'members' | 'rotateAfter'> & { member: Member; inUse: Member }): string | undefined {
   if (!isCertain || !storedAt) return 'it is not certain which one is in use';
-  if (!member.createdAt) return 'the control plane does not say when it was made';
+  if (!member.createdAt) return 'the control plane does not say when it was created';
   if (now - storedAt.latest < overlap) return 'the stored secret was written too recently';
-  // Before, a job may have signed in with what it read earlier, whatever is stored now.
+  // Before that, a job may have signed in with credentials that it read earlier, whatever is stored now.
   const isProven = typeof inUse.lastLogin === 'object' && inUse.lastLogin.earliest > storedAt.latest + overlap;
   if (!isProven) return 'nobody has signed in with the stored credentials since the overlap ended';
   if (!member.lastLogin) return 'the control plane does not say when it was last used';

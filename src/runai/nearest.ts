@@ -1,21 +1,21 @@
 const SHOWN = 5;
 const SEARCHED = 2_000;
 
-/** A sentence with the names that are most like the one that was not found, or nothing where there are none. */
+/** A sentence with the names most similar to the one that was not found, or nothing if there are none. */
 export function nearest(wanted: string, names: string[], clean: (text: string) => string): string {
   const all = [...new Set(names)];
   const [only] = all;
   if (only === undefined) return '';
-  if (all.length === 1) return ` The only name there: ${clean(only)}.`;
+  if (all.length === 1) return ` The only existing name: ${clean(only)}.`;
   const ranked = all
     .slice(0, SEARCHED)
     .map((name) => ({ name, distance: distance(wanted.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
   const shown = ranked.slice(0, SHOWN).map(({ name }) => clean(name));
-  return ` The nearest of the ${all.length} names there: ${shown.join(', ')}.`;
+  return ` The closest of the ${all.length} existing names: ${shown.join(', ')}.`;
 }
 
-/** How many letters must be changed, added or left out to turn one name into the other (Levenshtein). */
+/** How many letters must be changed, added or removed to turn one name into the other (Levenshtein). */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, letter] of [...a.slice(0, 100)].entries()) {

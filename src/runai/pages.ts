@@ -2,19 +2,19 @@ import { RunaiError } from '../errors.ts';
 import type { Rows } from './answers.ts';
 
 export interface Page<T> extends Rows<T> {
-  /** Where the next page begins; undefined where the server says that this is the last. */
+  /** Where the next page begins; undefined if the server says that this is the last one. */
   next: number | undefined;
 }
 
-/** Room for 100,000 things at 500 a page; a list that goes on after that has no end. */
+/** Enough for 100,000 rows at 500 per page; a list that goes on after that counts as endless. */
 const PAGES = 200;
-/** How many things of a list are kept. */
+/** How many rows of a list are kept, at most. */
 const KEPT = 20_000;
 
 /**
- * Reads a list page by page. A page may be shorter than asked for, and a server may ignore the offset: so only the
- * server's word, a page that begins like an earlier one, or an offset that does not grow ends it.
- * @throws RunaiError `unreadable` for a list without an end
+ * Reads a list page by page. A page may be shorter than requested, and a server may ignore the offset: so the list ends
+ * only if the server says so, if a page begins like an earlier one, or if the offset does not grow.
+ * @throws RunaiError `unreadable` for an endless list
  */
 export async function* pages<T>(fetch: (offset: number) => Promise<Page<T>>): AsyncGenerator<T[]> {
   const seen = new Set<string>();
@@ -31,7 +31,7 @@ export async function* pages<T>(fetch: (offset: number) => Promise<Page<T>>): As
   throw endless();
 }
 
-// What cannot be read may also be nested too deep to be written down.
+// A row that cannot be read may also be nested too deeply to be serialized.
 function asText(row: unknown): string {
   try {
     return JSON.stringify(row);
@@ -40,7 +40,7 @@ function asText(row: unknown): string {
   }
 }
 
-/** All the rows of all the pages that are wanted. (Array.fromAsync() came with Node 22.) */
+/** All wanted rows of all pages. (Array.fromAsync() came with Node 22.) */
 export async function collect<T>(list: AsyncIterable<T[]>, isWanted: (row: T) => boolean = () => true): Promise<T[]> {
   const kept: T[] = [];
   for await (const rows of list) {
@@ -51,7 +51,7 @@ export async function collect<T>(list: AsyncIterable<T[]>, isWanted: (row: T) =>
 }
 
 function endless(): RunaiError {
-  return new RunaiError('unreadable', 'the control plane sent a list without an end', {
+  return new RunaiError('unreadable', 'the control plane sent an endless list', {
     hint: 'Check url, and whether something else answers in place of the control plane.',
   });
 }

@@ -2,16 +2,16 @@ import { type ErrorCode, RunaiError } from '../errors.ts';
 import type { Answer, Request } from '../http/exchange.ts';
 import { operationOf, said } from '../http/problems.ts';
 
-/** What the words for a refusal need to know besides the answer. */
+/** What an error message for a refusal needs besides the answer. */
 export interface Setting {
   /** Who signed in, such as `the application ci-runner`. */
   caller: string;
-  /** Makes a server's text fit to be logged. */
+  /** Makes a server's text safe to log. */
   clean: (text: string) => string;
 }
 
 /**
- * What an answer of the control plane means that is not a success. All words for a refusal are in this file.
+ * The error for an answer of the control plane that is not a success. All messages for refusals are in this file.
  * @param others the refusals of other generations of the same endpoint
  */
 export function refusalOf<T>(answer: Answer<T>, { caller, clean }: Setting, others: Answer<T>[] = []): RunaiError {
@@ -23,7 +23,7 @@ export function refusalOf<T>(answer: Answer<T>, { caller, clean }: Setting, othe
   return new RunaiError(code, message, { operation: operationOf(request, clean), status, attempts, warning, hint });
 }
 
-/** Whether something in front of the control plane has refused a request with a page of its own. */
+/** Whether something in front of the control plane has refused a request with its own page. */
 export function isBlocked<T>({ status, body }: Answer<T>): boolean {
   return (status === 401 || status === 403) && body.kind === 'page';
 }
@@ -32,7 +32,7 @@ function meaningOf<T>(answer: Answer<T>, caller: string): { code: ErrorCode; hin
   if (isBlocked(answer)) {
     return {
       code: 'blocked',
-      hint: 'A web page came back, not a Run:ai API response: a firewall, a gateway or a log-in page in front of the control plane refused the request. The credentials were not checked, so there is no need to change them. Let this runner through, or check url.',
+      hint: 'A web page came back, not a Run:ai API response: a firewall, a gateway or a login page in front of the control plane refused the request. The credentials were not checked, so there is no need to change them. Let this runner through, or check url.',
     };
   }
   switch (answer.status) {
@@ -54,7 +54,7 @@ function meaningOf<T>(answer: Answer<T>, caller: string): { code: ErrorCode; hin
   }
 }
 
-/** The paths of the API, and what the roles in Run:ai's UI call the resource. */
+/** The paths of the API, and the names of their resources among the roles in Run:ai's UI. */
 const resources: [RegExp, string][] = [
   [/\/apps\b/, 'Applications'],
   [/\/service-accounts\b/, 'Service accounts'],
@@ -66,7 +66,7 @@ const resources: [RegExp, string][] = [
   [/\/clusters\b/, 'Clusters'],
 ];
 
-/** The action and the resource as the roles in Run:ai's UI name them, such as `Create for Applications`. */
+/** The permission as the roles in Run:ai's UI name it, such as `Create for Applications`. */
 function permissionFor({ method, url }: Request): string {
   const { pathname } = new URL(url);
   const resource = resources.find(([pattern]) => pattern.test(pathname))?.[1] ?? 'this resource';

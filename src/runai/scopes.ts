@@ -9,9 +9,9 @@ const PAGE = 500;
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * The scope with the id for a name. Digits (project, department) and a UUID (cluster) are ids, and so is whatever follows
- * `system` and `tenant`. A name is unique in its cluster, not in the tenant.
- * @throws RunaiError `access-rule` where there is none of the name, or several
+ * Resolves the name in a scope to an id. Digits (project, department) and a UUID (cluster) are ids, and so is whatever
+ * follows `system` and `tenant`. A name is unique in its cluster, not in the tenant.
+ * @throws RunaiError `access-rule` if there is none with that name, or several
  */
 export async function findScope(client: Client, { scopeType, scopeId: nameOrId }: Scope): Promise<Scope> {
   const kind = scopeType;
@@ -27,13 +27,13 @@ export async function findScope(client: Client, { scopeType, scopeId: nameOrId }
     client.clean(clusterId ? `${id} (cluster ${clusterId})` : id),
   );
   throw new RunaiError('access-rule', `there is more than one ${which}`, {
-    hint: `Use the id of the one that is meant: ${ids.join(', ')}.`,
+    hint: `Use the id of the one you mean: ${ids.join(', ')}.`,
   });
 }
 
 type Kind = 'cluster' | 'department' | 'project';
 
-/** The units of a kind. The filter may be ignored, and is no promise that a name fits. */
+/** The units of a kind. The server may ignore the filter, so callers have to compare the names. */
 async function listUnits(client: Client, kind: Kind, name: string | undefined): Promise<OrgUnit[]> {
   if (kind === 'cluster') {
     const { value } = await client.ask('clusters', (path) => ({

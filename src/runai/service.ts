@@ -5,7 +5,7 @@ export const controlPlane: Service = {
   advice: {
     unreachable: (peer) => `Check that url is right, and that this runner can reach ${peer}.`,
     unreadable:
-      'This is not a Run:ai API response: check url, and whether a proxy or a log-in page stands in front of the control plane.',
+      'This is not a Run:ai API response: check url, and whether a proxy or a login page is in front of the control plane.',
     unavailable:
       'The control plane, or a gateway in front of it, could not handle the request: check its status, then run the job again.',
     redirected: (origin) =>

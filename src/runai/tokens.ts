@@ -3,7 +3,7 @@ import { missing, object, optionalText, secret } from '../http/shapes.ts';
 import type { ApiCall, Client, Found } from './client.ts';
 import { isBlocked } from './refusals.ts';
 
-/** What a grant is made with, in Run:ai's own names for the grants. */
+/** The credentials for a grant, under Run:ai's own name for the grant. */
 export type Grant =
   | { type: 'client_credentials'; clientId: string; clientSecret: string }
   | { type: 'password'; username: string; password: string }
@@ -25,8 +25,8 @@ export interface Token extends Tokens {
 
 /**
  * Exchanges credentials for an access token.
- * Run:ai API 2.20 to 3.0: JSON to `/api/v1/token`; from 2.24 on also a form to `/api/v2/token` (RFC 6749).
- * @throws RunaiError `credentials` where the server does not accept them
+ * Run:ai API 2.20 to 3.0: JSON to `/api/v1/token`; since 2.24 also a form to `/api/v2/token` (RFC 6749).
+ * @throws RunaiError `credentials` if the server does not accept them
  */
 export async function requestToken(client: Client, grant: Grant): Promise<Token> {
   const found = await client.find('token', (path): ApiCall<Tokens> => {
@@ -87,7 +87,7 @@ const advice = {
   password:
     'The control plane did not accept username and password: check that they are current and belong to this url.',
   external_token_exchange:
-    'The control plane did not accept the external token (external-token, or the one fetched for oidc-audience): the tenant must trust the identity provider that issued it, and be of version 2.22 or later.',
+    'The control plane did not accept the external token (external-token, or the one fetched for oidc-audience): the tenant must trust the identity provider that issued it, and run Run:ai 2.22 or later.',
 } as const;
 
 function refusal(client: Client, { answer, others }: Found<Tokens>, grant: Grant): RunaiError {
@@ -96,7 +96,7 @@ function refusal(client: Client, { answer, others }: Found<Tokens>, grant: Grant
   return problem.with({ code: 'credentials', hint: advice[grant.type] });
 }
 
-/** The lifetime that the server names, or else the one that the token carries in its `exp` claim (RFC 7519, 4.1.4). */
+/** Adds the expiry that the server gives, or otherwise the one in the token's `exp` claim (RFC 7519, 4.1.4). */
 function withExpiry(tokens: Tokens, now: number): Token {
   if (tokens.expiresIn !== undefined) return { ...tokens, expiresAt: now + tokens.expiresIn * 1000 };
   const expiresAt = expiryOf(tokens.accessToken);
@@ -110,7 +110,7 @@ export function expiryOf(jwt: string): number | undefined {
   return typeof exp === 'number' && exp > 0 && exp < 1e11 ? Math.floor(exp) * 1000 : undefined;
 }
 
-/** The claims of a JWT, unchecked; none for anything that is no JWT. */
+/** The claims of a JWT, unverified; none for anything that is not a JWT. */
 export function claimsOf(jwt: string): Record<string, unknown> {
   try {
     const claims: unknown = JSON.parse(Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString('utf8'));

@@ -6,37 +6,37 @@ import { createOnce, type IfExists, type Issued, mayBeReset, mayExist } from './
 import { pages } from './pages.ts';
 
 export interface IssuedUser extends Issued {
-  /** Undefined where the server sent none that can be used. */
+  /** Undefined if the server sent no usable one. */
   id: string | undefined;
-  /** The address as the server writes it, which may be in another case. */
+  /** The address as the server writes it, which may differ in case. */
   username: string;
   /** ISO 8601. */
   createdAt: string | undefined;
-  /** Undefined where the server sent none, or an existing user was left alone. */
+  /** Undefined if the server sent none, or an existing user was left alone. */
   temporaryPassword: string | undefined;
 }
 
 export interface NewUser {
   email: string;
   resetPassword: boolean;
-  /** Sent only when given: Run:ai knows it from 2.23 on. */
+  /** Sent only if set: Run:ai supports it since 2.23. */
   notify: boolean | undefined;
   ifExists: IfExists;
 }
 
-/** A user, and the path of the endpoint at which it was found. */
+/** A user, and the path of the endpoint where it was found. */
 interface FoundUser extends User {
   endpoint: string;
 }
 
-/** The most that one page of the list can hold (Run:ai 2.20 to 3.0). */
+/** The maximum number of rows on a page of the list (Run:ai 2.20 to 3.0). */
 const PAGE = 500;
 
 /**
- * Creates a local user, or deals with one of the same address as `ifExists` says.
+ * Creates a local user, or handles an existing one with the same address as `ifExists` says.
  * Run:ai API: `POST /api/v1/users`.
- * @throws RunaiError `conflict` where the user exists and `ifExists` is `fail`; `single-sign-on` where there is no
- *   password to reset
+ * @throws RunaiError `conflict` if the user exists and `ifExists` is `fail`; `single-sign-on` if there is no password
+ *   to reset
  */
 export function createUser(
   client: Client,
@@ -73,9 +73,9 @@ const oddAnswer = new RunaiError('unreadable', 'the control plane created the us
 });
 
 /**
- * Finds a user by the exact address, in any case. The server's filter may be a "contains", or be ignored, so all that
- * it returns is compared again.
- * @throws RunaiError `unreadable` where the one that is meant cannot be read
+ * Finds a user by the exact address, in any case. The server's filter may be a "contains", or be ignored, so everything
+ * that it returns is compared again.
+ * @throws RunaiError `unreadable` if the requested user cannot be read
  */
 export async function findUser(client: Client, email: string): Promise<FoundUser | undefined> {
   const isMeant = (name: unknown) => typeof name === 'string' && foldCase(name) === foldCase(email);
@@ -144,7 +144,7 @@ async function sendReset(client: Client, { endpoint, id }: FoundUser): Promise<{
   return { password, isSafe: answer.lost.length === 0 };
 }
 
-const unsettled = new RunaiError('unverified', 'no time was left to make sure of the new temporary password', {
+const unsettled = new RunaiError('unverified', 'no time was left to confirm the new temporary password', {
   warning:
     'The answer to an earlier reset was lost. If that reset is carried out late, the temporary password that was published stops working.',
   hint: 'Raise timeout-seconds, and run this again.',
