@@ -228,7 +228,7 @@ const lies: Trouble[] = [
   ...[400, 401, 403, 404, 409, 422].map((status) => ({ status, fault: { kind: 'status', status } as Fault })),
   ...[401, 403, 404].map((status) => ({ status, fault: { kind: 'html', status } as Fault })),
 ].map(({ status, fault }) => ({
-  ...passing(new RegExp(`${status}|no application|has neither`), {
+  ...passing(new RegExp(`${status}|no application|has neither|there is no secret`), {
     once: 'either',
     // By the contract, a conflict means that the rule is there; and a 404 that there is nothing to delete.
     on: ({ kind }) => !(kind === 'rule' && status === 409),
