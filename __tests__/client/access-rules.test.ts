@@ -189,7 +189,7 @@ describe('a rule that is refused says which one it is, and why', () => {
       `access rule "ML engineer @ project:404" could not be created: POST ${setup.simulator.url}/api/v1${rulesPath} answered ${status}: "Scope 404 is unknown" (1 attempt).`,
     );
     expect(error.hint).toContain(hint);
-    expect(error.hint).toContain('Everything before was done and published, so what was created exists.');
+    expect(error.hint).toContain('Everything before this was done and published, so what was created exists.');
     expect(setup.simulator.accessRules).toHaveLength(1);
   });
 });

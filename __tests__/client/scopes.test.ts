@@ -120,7 +120,7 @@ describe('an ambiguous name of a scope', () => {
     setup.simulator.fault({ path: '/projects', fault: { kind: 'status', status: 403 } });
     const error = await failure(find(setup, 'project', 'team-x'));
     expect(error.describe()).toBe(
-      'there is no project named team-x. Check the name of the project. These credentials see none at all: do they have the permission to?',
+      'there is no project named team-x. Check the name of the project. These credentials cannot see any: do they have the permission?',
     );
   });
 });
