@@ -123,7 +123,7 @@ const PROBLEM_LIMIT = 20;
 
 function inputsError(problems: string[], mode: Mode | undefined): RunaiError {
   const operation = mode && `${mode}:`;
-  // One word on secrets is enough for several that are missing.
+  // The hint about secrets appears once, even if several are missing.
   const shown = problems.slice(0, PROBLEM_LIMIT).map((problem) => problem.replace(` ${secretsHint}`, ''));
   const hint = problems.some((problem) => problem.includes(secretsHint)) ? secretsHint : undefined;
   const details = { operation, hint };

@@ -3,7 +3,7 @@ import { connectionFaults, type FrontFault, tlsFaults } from './front.ts';
 import type { Target } from './targets.ts';
 import type { Oddities } from './tasks.ts';
 
-/** Where a redirect can lead: `elsewhere` is a server that notes who comes. */
+/** Where a redirect can lead: `elsewhere` is a server that records its visitors. */
 export interface Places {
   here: string;
   elsewhere: string;
@@ -13,9 +13,11 @@ export interface Places {
 
 export interface Trouble {
   name: string;
-  /** The line of the table that it is counted on; its own when left out. */
+  /** The line of the table that it is counted on; its own if omitted. */
   group?: string;
-  /** What the server does, or what happens below HTTP, or a URL that leads nowhere, or a server that is odd all along. */
+  /**
+   * What the server does, or what happens below HTTP, or a URL that leads nowhere, or a server that is odd all along.
+   */
   how:
     | { http: (places: Places) => Fault }
     | { front: FrontFault; work: boolean }
@@ -23,15 +25,15 @@ export interface Trouble {
     | { server: NonNullable<Oddities['simulator']> };
   /** After one such fault, the next attempt succeeds, or the run ends with an error, or it depends on the request. */
   once: 'passes' | 'ends' | 'either';
-  /** What an error says about it. */
+  /** What an error message says about it. */
   says: RegExp;
   /** An attempt waits for its whole time. */
   waits?: true;
-  /** Also tried with no end to it, or only so. */
+  /** Also tried as a permanent fault, or only as one. */
   lasting?: true | 'only';
-  /** What it is tried on; everything when left out. */
+  /** What it is tried on; everything if omitted. */
   on?: (target: Target) => boolean;
-  /** What it does has nothing to do with what the request is for. */
+  /** Its effect does not depend on the purpose of the request. */
   detail?: true;
 }
 
@@ -117,7 +119,7 @@ const retryAfters: Trouble[] = waits.map(([name, value, once]) => ({
   ...detail,
 }));
 
-/** What only GitHub says. */
+/** Answers that only GitHub sends. */
 const ofLimit = passing(/403/, { on: ({ service }) => service === 'github' });
 const github: Trouble[] = [
   {
@@ -169,7 +171,7 @@ const bodies: Trouble[] = [
   })),
 ];
 
-/** Answers that are as they should be, with something odd about them. */
+/** Correct answers with something odd about them. */
 const odd: Trouble[] = [
   { ...passing(/./), name: 'an answer after 1200 ms', how: { http: () => ({ kind: 'delay', ms: 1200 }) } },
   { ...passing(/./, detail), name: 'a byte order mark', how: { http: () => ({ kind: 'bom' }) } },
@@ -214,7 +216,7 @@ const shortLists: Trouble[] = [
 ];
 
 const transforms: Trouble[] = changes.map(([name, change]) => ({
-  // Rows of a list that cannot be read are passed over; an answer with a secret in it is published, and the run fails.
+  // Rows of a list that cannot be read are skipped; an answer with a secret in it is published, and the run fails.
   ...passing(new RegExp(`${strange.source}|answer cannot be used|fields that cannot be read|named|no application`), {
     once: 'either',
     on: (target) => readsBody(target) && target.status < 300,
@@ -228,7 +230,7 @@ const lies: Trouble[] = [
   ...[400, 401, 403, 404, 409, 422].map((status) => ({ status, fault: { kind: 'status', status } as Fault })),
   ...[401, 403, 404].map((status) => ({ status, fault: { kind: 'html', status } as Fault })),
 ].map(({ status, fault }) => ({
-  ...passing(new RegExp(`${status}|no application|has neither`), {
+  ...passing(new RegExp(`${status}|no application|has neither|there is no secret`), {
     once: 'either',
     // By the contract, a conflict means that the rule is there; and a 404 that there is nothing to delete.
     on: ({ kind }) => !(kind === 'rule' && status === 409),
@@ -305,13 +307,30 @@ const unknownHost: Trouble = {
   on: ({ index }) => index === 0,
 };
 
+type Odd = NonNullable<Oddities['simulator']>;
+const afterAnswers = ['close', 'close-soon', 'reset-on-reuse', 'silent-on-reuse'] as const;
+const missing = ['html-200', 'html-404', '405', '501'] as const;
+const oddities: readonly [string, Odd, Partial<Spec>?][] = [
+  ...afterAnswers.map((afterAnswer): [string, Odd] => [`after an answer: ${afterAnswer}`, { afterAnswer }]),
+  ['never a Date', { omitDate: true }, { once: 'either' }],
+];
+/** What only a control plane does. */
+const planes: readonly [string, Odd, Partial<Spec>?][] = [
+  ...missing.map((missingEndpoint): [string, Odd] => [`no such endpoint: ${missingEndpoint}`, { missingEndpoint }]),
+  ['no clientId in the answer to a create', { omitClientId: true }],
+  ['no createdAt', { nullCreatedAt: true }, { once: 'either' }],
+  ['409 for a second access rule', { refuseDuplicateRules: true }],
+];
 /** Servers that are odd all along, tried once in a task. */
 const servers: Trouble[] = [
-  ...(['close', 'close-soon', 'reset-on-reuse', 'silent-on-reuse'] as const).map((afterAnswer): Trouble => {
-    return { ...passing(/./), name: `after an answer: ${afterAnswer}`, how: { server: { afterAnswer } } };
-  }),
-  { ...passing(/./, { once: 'either' }), name: 'never a Date', how: { server: { omitDate: true } } },
-].map((trouble): Trouble => ({ ...trouble, on: ({ index }) => index === 0 }));
+  ...oddities.map(([name, server, more]) => ({ name, server, more, on: ({ index }: Target) => index === 0 })),
+  ...planes.map(([name, server, more]) => ({
+    name,
+    server,
+    more,
+    on: ({ index, service, task }: Target) => index === 0 && service === 'simulator' && !task.simulator?.clientIdOf,
+  })),
+].map(({ name, server, more, on }) => ({ ...passing(/./, { ...more, on }), name, how: { server } }));
 
 export const troubles: readonly Trouble[] = [
   unknownHost,

@@ -84,7 +84,7 @@ export class Store {
    */
   rehearse(): Promise<Rehearsed> {
     return this.#rehearse().catch((error) => {
-      throw error instanceof RunaiError ? error.warn('Nothing was issued, and what is stored is as it was.') : error;
+      throw error instanceof RunaiError ? error.warn('Nothing was issued, and the stored secret is unchanged.') : error;
     });
   }
 

@@ -62,7 +62,7 @@ const UNREADABLE_LIMIT = 3;
 /** How long a host name that does not exist is looked up, in milliseconds. */
 const UNKNOWN_HOST_LIMIT = 10_000;
 
-/** How long an outcome is tried again, in milliseconds, if the deadline allows. */
+/** How long a request with this outcome is retried, in milliseconds, if the deadline allows. */
 export function patienceFor(outcome: Outcome): number {
   return 'failure' in outcome && outcome.failure === 'unknown-host' ? UNKNOWN_HOST_LIMIT : Number.POSITIVE_INFINITY;
 }

@@ -79,7 +79,7 @@ function roleNamed(client: Client, wanted: string, roles: Role[]): Role {
   });
 }
 
-const doneBefore = 'Everything before was done and published, so what was created exists.';
+const doneBefore = 'Everything before this was done and published, so what was created exists.';
 
 /**
  * Creates the missing access rules, and leaves all others alone. Returns how many it created.

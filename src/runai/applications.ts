@@ -118,12 +118,12 @@ export async function getApplication(client: Client, key: ApplicationKey): Promi
   const which = 'id' in key ? `id ${client.clean(key.id)}` : `name ${key.name}`;
   const family = 'id' in key ? undefined : await newestOfFamily(client, key.name);
   const hint = family
-    ? `There is ${client.clean(family.name)}, of a rotation with overlap-hours: to reset its secret, use app-id: ${client.clean(family.id)}.`
+    ? `There is ${client.clean(family.name)}, from a rotation with overlap-hours: to reset its secret, use app-id: ${client.clean(family.id)}.`
     : 'Check app-name or app-id, and that url is the right tenant. To create an application, use mode: create-app.';
   throw new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, { hint });
 }
 
-/** The application that a rotation without downtime created last under names that begin so. */
+/** The newest application that a rotation without downtime created with this prefix. */
 async function newestOfFamily(client: Client, name: string): Promise<Application | undefined> {
   const { rows } = await listApplications(client);
   const members = rows.filter((row) => row.name.startsWith(`${name}-`) && /-[0-9a-f]{6}-\d{8}-\d{6}$/.test(row.name));

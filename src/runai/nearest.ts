@@ -5,7 +5,7 @@ const SEARCHED = 2_000;
 export function nearest(wanted: string, names: string[], clean: (text: string) => string): string {
   const all = [...new Set(names)];
   const [only] = all;
-  if (only === undefined) return ' These credentials see none at all: do they have the permission to?';
+  if (only === undefined) return ' These credentials cannot see any: do they have the permission?';
   if (all.length === 1) return ` The only existing name: ${clean(only)}.`;
   const ranked = all
     .slice(0, SEARCHED)
