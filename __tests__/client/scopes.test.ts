@@ -119,7 +119,9 @@ describe('an ambiguous name of a scope', () => {
     setup.simulator.fault({ path: 'filterBy', fault: none });
     setup.simulator.fault({ path: '/projects', fault: { kind: 'status', status: 403 } });
     const error = await failure(find(setup, 'project', 'team-x'));
-    expect(error.describe()).toBe('there is no project named team-x. Check the name of the project.');
+    expect(error.describe()).toBe(
+      'there is no project named team-x. Check the name of the project. These credentials cannot see any: do they have the permission?',
+    );
   });
 });
 

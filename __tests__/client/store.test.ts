@@ -195,7 +195,7 @@ describe('an organization’s secret', () => {
     const error = await failure(setup.store.rehearse());
     expect(error.code).toBe('not-found');
     expect(error.describe()).toBe(
-      "there is no secret RUNAI_CREDENTIALS of the organization acme, or the token cannot see it. An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value.",
+      "there is no secret RUNAI_CREDENTIALS of the organization acme, or the token cannot see it. Nothing was issued, and the stored secret is unchanged. An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value.",
     );
     expect(setup.github.writes).toEqual([]);
   });

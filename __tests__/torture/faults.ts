@@ -230,7 +230,7 @@ const lies: Trouble[] = [
   ...[400, 401, 403, 404, 409, 422].map((status) => ({ status, fault: { kind: 'status', status } as Fault })),
   ...[401, 403, 404].map((status) => ({ status, fault: { kind: 'html', status } as Fault })),
 ].map(({ status, fault }) => ({
-  ...passing(new RegExp(`${status}|no application|has neither`), {
+  ...passing(new RegExp(`${status}|no application|has neither|there is no secret`), {
     once: 'either',
     // By the contract, a conflict means that the rule is there; and a 404 that there is nothing to delete.
     on: ({ kind }) => !(kind === 'rule' && status === 409),
@@ -307,13 +307,30 @@ const unknownHost: Trouble = {
   on: ({ index }) => index === 0,
 };
 
+type Odd = NonNullable<Oddities['simulator']>;
+const afterAnswers = ['close', 'close-soon', 'reset-on-reuse', 'silent-on-reuse'] as const;
+const missing = ['html-200', 'html-404', '405', '501'] as const;
+const oddities: readonly [string, Odd, Partial<Spec>?][] = [
+  ...afterAnswers.map((afterAnswer): [string, Odd] => [`after an answer: ${afterAnswer}`, { afterAnswer }]),
+  ['never a Date', { omitDate: true }, { once: 'either' }],
+];
+/** What only a control plane does. */
+const planes: readonly [string, Odd, Partial<Spec>?][] = [
+  ...missing.map((missingEndpoint): [string, Odd] => [`no such endpoint: ${missingEndpoint}`, { missingEndpoint }]),
+  ['no clientId in the answer to a create', { omitClientId: true }],
+  ['no createdAt', { nullCreatedAt: true }, { once: 'either' }],
+  ['409 for a second access rule', { refuseDuplicateRules: true }],
+];
 /** Servers that are odd all along, tried once in a task. */
 const servers: Trouble[] = [
-  ...(['close', 'close-soon', 'reset-on-reuse', 'silent-on-reuse'] as const).map((afterAnswer): Trouble => {
-    return { ...passing(/./), name: `after an answer: ${afterAnswer}`, how: { server: { afterAnswer } } };
-  }),
-  { ...passing(/./, { once: 'either' }), name: 'never a Date', how: { server: { omitDate: true } } },
-].map((trouble): Trouble => ({ ...trouble, on: ({ index }) => index === 0 }));
+  ...oddities.map(([name, server, more]) => ({ name, server, more, on: ({ index }: Target) => index === 0 })),
+  ...planes.map(([name, server, more]) => ({
+    name,
+    server,
+    more,
+    on: ({ index, service, task }: Target) => index === 0 && service === 'simulator' && !task.simulator?.clientIdOf,
+  })),
+].map(({ name, server, more, on }) => ({ ...passing(/./, { ...more, on }), name, how: { server } }));
 
 export const troubles: readonly Trouble[] = [
   unknownHost,

@@ -17,7 +17,7 @@ import { tasks } from './tasks.ts';
 /** What HTTP alone deals with is tried in full on these, and on one in so many of the others. */
 const inDetail = new Set(['POST /api/v1/token', 'GET /api/v1/apps', 'GET /_oidc/token']);
 const githubInDetail = /^(PUT|GET) \/repos\/acme\/app\/actions\/secrets\/(RUNAI_CREDENTIALS|public-key)$/;
-const oneIn = 25;
+const oneIn = 50;
 
 /**
  * Each request of each task, each with the troubles that matter to it: all of them where it is met for the first time, or

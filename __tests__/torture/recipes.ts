@@ -156,15 +156,14 @@ async function breakAndHeal({ scenario, fault }: Cell): Promise<Problem[]> {
 }
 
 export async function run({ short, seed, wanted }: PartOptions): Promise<PartResult> {
-  const perScenario = await Promise.all(scenarios.map(cellsOf));
+  // Which requests a recipe makes is found out by running it, so a short run leaves most of them out.
+  const some = scenarios.filter((_, index) => !short || index % 4 === seed % 4);
+  const perScenario = await pool(some, { atOnce: 3, work: cellsOf });
   const all = perScenario.flat().filter(({ scenario, kind, where }) => wanted(`${scenario.name} ${kind} ${where}`));
   const keysOf = ({ scenario, kind }: Cell) => [scenario.name, kind];
   const cells = short ? sample(all, { most: 20, keysOf, random: randomFrom(seed) }) : all;
   const found = await pool(cells, { atOnce: 3, work: breakAndHeal });
-  const rows = scenarios.map(({ name }) => [
-    name,
-    String(cells.filter(({ scenario }) => scenario.name === name).length),
-  ]);
+  const rows = some.map(({ name }) => [name, String(cells.filter(({ scenario }) => scenario.name === name).length)]);
   return {
     title: 'recipes that were interrupted and run again',
     cells: cells.length,

@@ -351,7 +351,10 @@ const rotations: Task[] = [
 export const tasks: readonly Task[] = [...tokens, ...applications, ...people, ...stores, ...rotations];
 
 /** What else a server does than in the task. */
-export type Oddities = Partial<Record<Service, Pick<ServerOptions, 'afterAnswer' | 'omitDate'>>>;
+export interface Oddities {
+  simulator?: SimulatorOptions;
+  github?: ServerOptions;
+}
 
 interface Opening {
   task: Task;
