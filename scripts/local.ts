@@ -7,14 +7,15 @@ import { versions } from '../__tests__/simulator/profiles.ts';
 import { type Simulator, startSimulator } from '../__tests__/simulator/simulator.ts';
 import { asShown } from '../__tests__/support/log.ts';
 import { actionFile, runStep, type StepResult } from '../__tests__/support/runner.ts';
+import { addOrganization } from './organization.ts';
 
 const usage = `Runs the action once, as a runner would, and prints what it would show.
 
-  npm run local -- --mode token --url https://acme.run.ai --client-id ci --client-secret …
+  npm run local -- --mode token --url https://acme.run.ai --client-id ci
   npm run local -- --mode create-app --app-name ci --store-as RUNAI_CREDENTIALS
 
 Without a url, a control plane and GitHub's store of secrets are simulated for this run. With one, GITHUB_API_URL and
-GITHUB_REPOSITORY of the environment say where store-as stores.
+GITHUB_REPOSITORY of the environment say where store-as stores. Keep secrets off the command line: put them into .env.
 
 Each input of the action is an option. What is not given comes from the environment or from the file .env
 (RUNAI_URL for url, RUNAI_CLIENT_SECRET for client-secret, and so on; see .env.example).
@@ -34,13 +35,20 @@ const passedOn = [
   ...['GITHUB_REPOSITORY_OWNER', 'GITHUB_REPOSITORY_OWNER_ID'],
 ];
 
+/** What a runner says about the action: messages end with a link that is made of this. */
+const action = {
+  GITHUB_SERVER_URL: 'https://github.com',
+  GITHUB_ACTION_REPOSITORY: 'your-org/runai-auth',
+  GITHUB_ACTION_REF: 'v1',
+};
+
 const names = Object.keys(actionFile.inputs);
 
 function readArguments() {
   const inputs = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
   const { values } = parseArgs({
     options: {
-      inputs: { type: 'string', default: '.env' },
+      inputs: { type: 'string' },
       version: { type: 'string', default: '2.24' },
       debug: { type: 'boolean', default: false },
       'show-secrets': { type: 'boolean', default: false },
@@ -51,14 +59,23 @@ function readArguments() {
   return values as typeof values & Record<string, string | boolean>;
 }
 
+/** The variables of the file. Only `.env`, which nobody asked for, may be missing. */
+function readEnvFile(named: string | undefined): Record<string, string | undefined> {
+  const file = named ?? '.env';
+  if (existsSync(file)) return parseEnv(readFileSync(file, 'utf8'));
+  if (named !== undefined) throw new Error(`--inputs ${named}: there is no such file`);
+  return {};
+}
+
 /** The inputs: first from the options, then from the environment, then from the file. */
-function readInputs(options: Record<string, unknown>, envFile: string): Inputs {
-  const env = { ...(existsSync(envFile) && parseEnv(readFileSync(envFile, 'utf8'))), ...process.env };
+function readInputs(options: Record<string, unknown>, envFile: string | undefined): Inputs {
+  const env = { ...readEnvFile(envFile), ...process.env };
   const entries = names.map((name) => {
     const variable = `RUNAI_${name.toUpperCase().replaceAll('-', '_')}`;
     return [name, options[name] ?? env[variable] ?? ''] as const;
   });
-  const inputs = Object.fromEntries(entries.filter(([, value]) => value !== '')) as Inputs;
+  // An option that is given as empty stays empty: the simulation puts nothing in its place.
+  const inputs = Object.fromEntries(entries.filter(([name, value]) => value !== '' || options[name] === '')) as Inputs;
   // The step runs in its own folder.
   const certificates = inputs['ca-certificate'] ?? '';
   return existsSync(certificates) ? { ...inputs, 'ca-certificate': resolve(certificates) } : inputs;
@@ -93,6 +110,7 @@ async function simulate(inputs: Inputs, version: string): Promise<Surroundings> 
   const known = versions.find((one): one is Version => one === version);
   if (!known) throw new Error(`--version ${version} is none of ${versions.join(', ')}`);
   const simulator = await startSimulator({ version: known });
+  addOrganization(simulator);
   const github = await startStore(inputs);
   console.log(
     `No url was given: simulating a control plane ${known} at ${simulator.url}, and GitHub at ${github.url}.`,
@@ -149,7 +167,8 @@ function storedIn({ writes, secretValue }: Github): Write[] {
 
 /** A table of the job summary as lines of text. */
 function plain(html: string): string {
-  const cells = html.replace(/<\/h3>|<\/tr>/g, '\n').replace(/<\/td><td>/g, ': ');
+  const between = html.includes('<th>') ? ' | ' : ': ';
+  const cells = html.replace(/<\/h3>|<\/tr>/g, '\n').replace(/<\/t[dh]><t[dh]>/g, between);
   const text = cells.replace(/<[^>]+>/g, '').replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
   return text.trim().replace(/^/gm, '  ');
 }
@@ -161,7 +180,7 @@ async function main(): Promise<void> {
   const { inputs, env, simulated } = given['url'] ? real(given) : await simulate(given, options.version);
   try {
     const patience = (Number(inputs['timeout-seconds']) || 60) * 1000 + 10_000;
-    const result = await runStep({ inputs, debug: options.debug, env, patience });
+    const result = await runStep({ inputs, debug: options.debug, env: { ...action, ...env }, patience });
     print(result, { showSecrets: options['show-secrets'], github: simulated?.github });
     console.log(result.exitCode === 0 ? '\nThe step succeeded.' : `\nThe step failed (exit code ${result.exitCode}).`);
     process.exitCode = result.exitCode ?? 1;

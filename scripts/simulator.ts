@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { type Github, startGithub } from '../__tests__/simulator/github.ts';
 import { administratorRole, versions, within } from '../__tests__/simulator/profiles.ts';
 import { type Simulator, startSimulator } from '../__tests__/simulator/simulator.ts';
+import { addOrganization } from './organization.ts';
 
 const usage = `Simulates a Run:ai control plane, and beside it GitHub's store of Actions secrets, until Ctrl+C.
 Prints the address and credentials of both, and lines to paste; at the end, which requests were not as documented.
@@ -13,7 +14,7 @@ Prints the address and credentials of both, and lines to paste; at the end, whic
   --port PORT             of the control plane (a free one when left out)
   --github-port PORT      of GitHub (a free one when left out)
   --repository OWNER/NAME at GitHub (acme/app when left out)
-  --environment NAME      that exists at GitHub; can be given several times
+  --environment NAME      that exists at GitHub (production when left out); can be given several times
   --show-secrets          print each value that GitHub gets to store, opened
   --help`;
 
@@ -32,7 +33,7 @@ function readArguments() {
       port: text('0'),
       'github-port': text('0'),
       repository: text('acme/app'),
-      environment: { type: 'string', multiple: true, default: [] },
+      environment: { type: 'string', multiple: true, default: ['production'] },
       'show-secrets': flag,
       help: flag,
     },
@@ -133,10 +134,38 @@ function githubLines({ url, repository, token }: Github): string[] {
   ];
 }
 
+/** One step that stores what it creates, with all that it needs to know about both. */
+function storeLines({ url, admin }: Simulator, { github, environment }: { github: Github; environment: string }) {
+  const variables = {
+    GITHUB_API_URL: github.url,
+    GITHUB_REPOSITORY: github.repository,
+    RUNAI_GITHUB_TOKEN: github.token,
+    RUNAI_USERNAME: admin.username,
+    RUNAI_PASSWORD: admin.password,
+  };
+  const inputs = {
+    mode: 'create-app',
+    url,
+    'app-name': 'ci',
+    'access-rules': 'ML engineer @ project:team-a',
+    'if-exists': 'repair',
+    'store-as': 'RUNAI_CREDENTIALS',
+    'store-in': `environment:${environment}`,
+  };
+  const environmentOf = Object.entries(variables).map(([name, value]) => `${name}=${quoted(value)}`);
+  const options = Object.entries(inputs).map(([name, value]) => `--${name} ${quoted(value)}`);
+  return [
+    '# Create an application with the action, and store its credentials',
+    [...environmentOf, 'npm run local --', ...options].join(' '),
+    '',
+  ];
+}
+
 async function main(): Promise<void> {
   const { version, port, githubPort, repository, environment, showSecrets, help } = readArguments();
   if (help) return console.log(usage);
   const simulator = await startSimulator({ version, port });
+  addOrganization(simulator);
   const github = await startGithub({
     port: githubPort,
     repository,
@@ -151,7 +180,8 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
   // Last: whoever reads it may end the process at once.
-  console.log([...planeLines(simulator), ...githubLines(github), 'Ctrl+C ends it.'].join('\n'));
+  const storing = storeLines(simulator, { github, environment: environment[0] ?? 'production' });
+  console.log([...planeLines(simulator), ...githubLines(github), ...storing, 'Ctrl+C ends it.'].join('\n'));
 }
 
 main().catch((error: unknown) => {

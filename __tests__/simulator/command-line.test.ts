@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { text as textOf } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import sodium from 'libsodium-wrappers';
 import { describe, expect, test } from 'vitest';
 
+import { root } from '../support/runner.ts';
 import { onWindows } from '../support/system.ts';
 import { call, jsonOf } from './call.ts';
 
@@ -65,6 +67,18 @@ describe('the command line', () => {
     });
     expect(text).toMatch(opened ? /^GitHub stored RUNAI in the environment:prod: hush$/m : /environment:prod$/m);
     expect(text.includes('hush')).toBe(opened);
+  });
+
+  test.skipIf(onWindows)('prints a line that stores, ready to paste', async () => {
+    const { text } = await run([], async (said) => {
+      const line = found(said, /^(.* npm run local -- .*)$/m).replace('npm run local --', '"$NODE" scripts/local.ts');
+      const env = { PATH: process.env['PATH'], NODE: process.execPath };
+      const child = spawn('sh', ['-c', line], { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] });
+      const [printed, [code]] = await Promise.all([textOf(child.stdout), once(child, 'close')]);
+      expect(code, printed).toBe(0);
+      expect(printed).toMatch(/^ {2}stored: true$/m);
+    });
+    expect(text).toMatch(/^GitHub stored RUNAI_CREDENTIALS in the environment:production$/m);
   });
 
   test('prints a help text of a dozen lines', async () => {

@@ -64,7 +64,7 @@ export async function inWorld(version: Version, use: (world: World) => Promise<v
   const temp = mkdtempSync(join(tmpdir(), 'recipe-'));
   let applications = 0;
   const simulator = await startSimulator({ version, clientIdOf: () => `client-${++applications}` });
-  const github = await startGithub({ environments: ['runai-admin', 'production', 'ci'] });
+  const github = await startGithub({ environments: ['runai-admin', 'production'] });
   try {
     await use({ simulator, github, variables: {}, ...writePrograms(temp) });
     assert.deepEqual([...simulator.violations, ...github.violations], []);
@@ -307,7 +307,7 @@ export const scenarios: Scenario[] = [
       const { clientId, secret } = world.simulator.addApplication({ name: 'ci' });
       addRule(world, { subjectId: clientId, roleId: 1, scopeType: 'tenant', scopeId: '1001' });
       setVariables(world, { RUNAI_URL: world.simulator.url });
-      world.github.editSecret('environment:ci', name, { value: `${clientId}:${secret}` });
+      world.github.editSecret(production, name, { value: `${clientId}:${secret}` });
     },
     checkDone: checkTokenUsed,
   },
