@@ -123,13 +123,15 @@ const PROBLEM_LIMIT = 20;
 
 function inputsError(problems: string[], mode: Mode | undefined): RunaiError {
   const operation = mode && `${mode}:`;
-  if (problems.length === 1) {
-    return new RunaiError('inputs', `there is a problem with the inputs: ${problems[0]}`, { operation });
-  }
-  const shown = problems.slice(0, PROBLEM_LIMIT);
+  // The hint about secrets appears once, even if several are missing.
+  const shown = problems.slice(0, PROBLEM_LIMIT).map((problem) => problem.replace(` ${secretsHint}`, ''));
+  const hint = problems.some((problem) => problem.includes(secretsHint)) ? secretsHint : undefined;
+  const details = { operation, hint };
+  if (problems.length === 1)
+    return new RunaiError('inputs', `there is a problem with the inputs: ${shown[0]}`, details);
   if (problems.length > PROBLEM_LIMIT) shown.push(`and ${problems.length - PROBLEM_LIMIT} more`);
   const list = shown.map((problem) => `\n- ${problem}`).join('');
-  return new RunaiError('inputs', `there are ${problems.length} problems with the inputs:${list}`, { operation });
+  return new RunaiError('inputs', `there are ${problems.length} problems with the inputs:${list}`, details);
 }
 
 function readMode(reader: InputReader): Mode | undefined {

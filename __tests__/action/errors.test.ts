@@ -201,7 +201,7 @@ describe.concurrent("the job's own identity", () => {
     expect(errors[0]).toContain('sub repo:acme@9919/app@1296269:ref:refs/heads/main');
   });
 
-  it('is fetched anew where it has expired while the control plane was away', async () => {
+  it('is fetched again if it has expired while the control plane was down', async () => {
     await using stage = await openStage({ oidcLifetime: 3 });
     const fault: Fault = { kind: 'status', status: 503, headers: { 'retry-after': '4' } };
     stage.simulator.fault({ path: /api\/v1\/token$/, fault });
@@ -250,7 +250,7 @@ describe.concurrent('wrong inputs', () => {
     ['a file that is not there', { ...token, url, 'ca-certificate': '/none/ca.pem' }, 'ENOENT'],
     ['a mode that does not use it', { ...token, url, 'app-name': 'x1' }, 'app-name is not used by mode token'],
     ['a secret that is empty', { ...token, url, 'client-secret': '' }, 'client-secret is empty'],
-  ])('are told by the advice for just that case: %s', async (_what, inputs, says) => {
+  ])('are explained by the hint for exactly that case: %s', async (_what, inputs, says) => {
     const { exitCode, errors, outputs } = await runStep({ inputs: { ...app, ...inputs } });
     expect(exitCode).toBe(1);
     expect(errors).toHaveLength(1);

@@ -12,7 +12,7 @@ const app = { mode: 'create-app', 'app-name': 'ci-app' };
 const rules = { 'access-rules': 'ML engineer @ project:1\nViewer @ project:2' };
 const store = { 'store-as': 'RUNAI_CREDENTIALS' };
 
-describe.concurrent('a step makes no more requests than it needs, each on a connection of its own', () => {
+describe.concurrent('a step makes no more requests than it needs, each on its own connection', () => {
   it.each([
     ['a token', { mode: 'token' }, '2.24', 1, 0],
     ['a token, after v1 is gone', { mode: 'token' }, 'next', 2, 0],

@@ -156,7 +156,7 @@ describe('a proxy is used', () => {
   });
 });
 
-describe('a proxy that wants credentials', () => {
+describe('a proxy that requires credentials', () => {
   const credentials = { username: 'build bot', password: 'p@ss:w%rd/Ω"x' };
   const raw = encodeURIComponent(credentials.password);
   const user = encodeURIComponent(credentials.username);
@@ -178,7 +178,7 @@ describe('a proxy that wants credentials', () => {
   });
 });
 
-describe('no proxy stands in the way', () => {
+describe('no proxy is used', () => {
   test.each([
     ['no_proxy', openHost],
     ['NO_PROXY', openHost],

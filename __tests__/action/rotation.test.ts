@@ -197,7 +197,7 @@ describe.concurrent('rotate-app without downtime', () => {
     await signIn(stage, old);
   });
 
-  it('begins anew after a run that could not store, and clears up after it', async () => {
+  it('starts over after a run that could not store, and cleans up after it', async () => {
     await using stage = await openStage();
     const first = await turn(stage);
     await signIn(stage);
@@ -294,9 +294,9 @@ describe.concurrent('rotate-app without downtime', () => {
   it.each([
     ['GitHub', { github: { omitDate: true } }],
     ['the control plane', { omitDate: true }],
-  ])('deletes nothing while %s does not tell its time', async (_who, options) => {
+  ])('deletes nothing while %s does not send its time', async (_who, options) => {
     await using stage = await openStage(options);
-    // Without a Date header, what is due goes by the runner's clock, so time passes in what the servers say.
+    // Without a Date header, the runner's clock decides what is due, so time passes in what the servers say.
     const old = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
     stage.simulator.addApplication({ name: 'shop-74788d-20200101-000000', createdAt: old(90) });
     const inUse = stage.simulator.addApplication({ name: 'shop-74788d-20200102-000000', createdAt: old(20) });
@@ -309,7 +309,7 @@ describe.concurrent('rotate-app without downtime', () => {
     expect(stage.simulator.applications).toHaveLength(2);
   });
 
-  it('never deletes a member of which nobody says when it was made', async () => {
+  it('never deletes a member whose creation time is unknown', async () => {
     await using stage = await openStage();
     const unknown = stage.simulator.addApplication({ name: 'shop-74788d-20200101-000000', createdAt: null });
     await turn(stage);

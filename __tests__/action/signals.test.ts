@@ -200,7 +200,7 @@ describe.skipIf(onWindows).concurrent('an answer that does not come within 5 sec
   it.each([
     ['may have created something', create, /apps$/, /An attempt may have created it anyway/],
     ['may have made a secret', rotate, /secret$/, /An attempt may have issued a new secret anyway/],
-  ])('%s, which is said', async (_what, inputs, path, says) => {
+  ])('%s, and the message says so', async (_what, inputs, path, says) => {
     await using stage = await openStage();
     if (inputs.mode === 'rotate-app') stage.simulator.addApplication({ name: 'trainer' });
     const step = stage.start(inputs);

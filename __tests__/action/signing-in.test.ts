@@ -67,7 +67,7 @@ describe.concurrent('a token that does not last', () => {
     expect(log.map(({ text }) => text)).toContain('The access token is no longer accepted: signing in again');
   });
 
-  it('is not renewed for ever', async () => {
+  it('is not renewed forever', async () => {
     await using stage = await openStage();
     const fault = { kind: 'status', status: 401, body: { message: 'expired' } } as const;
     stage.simulator.fault({ path: '/apps', times: 99, fault });

@@ -275,7 +275,7 @@ describe.concurrent.each(ways)('after something was issued by $way', ({ inputs, 
     },
   );
 
-  it('new credentials that get no token are stored only where the old ones are dead', async () => {
+  it('new credentials that get no token are stored only if the old ones no longer work', async () => {
     await using stage = await openStage();
     // They are tried for half of what is left of the deadline.
     const given = { ...prepared(stage), 'timeout-seconds': '6' };
@@ -405,7 +405,7 @@ describe.concurrent('if-exists: repair', () => {
     expect(works(stage, secretOf(stage))).toBe(true);
   });
 
-  it('leaves both alone where nobody says when the application was made', async () => {
+  it('leaves both unchanged if the creation time of the application is unknown', async () => {
     await using stage = await openStage();
     const { secret } = stage.simulator.addApplication({ name: 'trainer', createdAt: null });
     stage.github.editSecret('repository', name, { updatedAt: hoursAgo(5) });
@@ -415,7 +415,7 @@ describe.concurrent('if-exists: repair', () => {
     expect(stage.simulator.isValidSecret('trainer', secret)).toBe(true);
   });
 
-  it('goes by each server’s own clock', async () => {
+  it('uses each server’s own clock', async () => {
     await using stage = await openStage({ github: { now: () => Date.now() - 7_200_000 } });
     stage.simulator.addApplication({ name: 'trainer', createdAt: hoursAgo(1) });
     // An hour before the application was made by the clocks on the wall, an hour after by the servers' own.

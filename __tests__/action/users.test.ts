@@ -112,7 +112,7 @@ describe.concurrent('several addresses', () => {
     expect(stage.simulator.requests.length).toBeLessThanOrEqual(101);
   });
 
-  it('are taken once each, in whatever case, and blank lines are none', async () => {
+  it('are used once each, in whatever case, and blank lines are ignored', async () => {
     await using stage = await openStage();
     const email = '\n ada@acme.example \r\nADA@acme.example\n\nbob@acme.example\n';
     const result = await stage.run({ mode: 'create-user', email });
@@ -174,7 +174,7 @@ describe.concurrent('several addresses', () => {
       result,
       done.map(({ email }) => email),
     );
-    // Those that were on their way are told apart from those that were never begun.
+    // Those that were in flight are distinguished from those that were never started.
     expect(rows.filter(({ error }) => error === 'not tried').length).toBeGreaterThan(15);
     expect(rows).toHaveLength(30);
   });

@@ -189,7 +189,7 @@ describe('a rule that is refused says which one it is, and why', () => {
       `access rule "ML engineer @ project:404" could not be created: POST ${setup.simulator.url}/api/v1${rulesPath} answered ${status}: "Scope 404 is unknown" (1 attempt).`,
     );
     expect(error.hint).toContain(hint);
-    expect(error.hint).toContain('Everything before this rule was done and published.');
+    expect(error.hint).toContain('Everything before this was done and published, so what was created exists.');
     expect(setup.simulator.accessRules).toHaveLength(1);
   });
 });
@@ -211,7 +211,7 @@ describe('roles are looked up before anything is created', () => {
     async (role) => {
       await using setup = await signedIn();
       const error = await failure(lookUpRules(setup.client, [onProject(role)]));
-      expect(error.describe()).toContain(`no role is named ${role}. Check the name of the role. The nearest of`);
+      expect(error.describe()).toContain(`no role is named ${role}. Check the name of the role. The closest of`);
     },
   );
 

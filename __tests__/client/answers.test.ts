@@ -65,7 +65,7 @@ describe('an answer cannot be read', () => {
       { body: gzipSync(Buffer.alloc(3 * 1024 * 1024, ' ')), headers: { 'content-encoding': 'gzip' } },
     ],
     ['because a token in it has a line break', { json: { accessToken: 'e\na\n0' } }],
-    ['because a token in it has a blank', { json: { accessToken: 'tok en' } }],
+    ['because a token in it contains a space', { json: { accessToken: 'tok en' } }],
     ['because a token in it is not ASCII', { json: { accessToken: 'ü'.repeat(9) } }],
     ['because a token in it is too long for a header', { json: { accessToken: 'x'.repeat(65_537) } }],
   ])('%s', async (_why, reply) => {
@@ -94,7 +94,7 @@ describe('a good secret in an odd answer is published, and the create is not sen
     ],
     ['an id that is no part of a path', { id: '..', secret }, { 'client-id': name, credentials: `${name}:${secret}` }],
     ['no id', { secret }, { 'client-id': name, credentials: `${name}:${secret}` }],
-    ['a client id with a blank', { id: '1', clientId: 'a b', secret }, { 'app-id': '1' }],
+    ['a client id with a space', { id: '1', clientId: 'a b', secret }, { 'app-id': '1' }],
   ])('of an application with %s', async (_how, json, outputs) => {
     const { result, requests, masks } = await withAnswer({ status: 201, json }, async (setup) => {
       const context = contextFor(setup);
@@ -155,7 +155,7 @@ describe('fields that may be missing', () => {
     expect((await createApplication(setup.client, { name, ifExists: 'fail' })).clientId).toBe(name);
   });
 
-  it('the name of an application is the one that was asked for', async () => {
+  it('the name of an application is the requested one', async () => {
     const { result } = await withAnswer({ status: 201, json: { id: '1', clientSecret: secret } }, ({ client }) =>
       createApplication(client, { name, ifExists: 'fail' }),
     );

@@ -90,7 +90,7 @@ describe('a certificate is trusted', () => {
 const past = { notBefore: new Date('2020-01-01'), notAfter: new Date('2020-02-01') };
 const future = { notBefore: new Date('2098-01-01'), notAfter: new Date('2099-01-01') };
 
-describe('a certificate is refused at once, with a word about ca-certificate', () => {
+describe('a certificate is refused at once, with a hint about ca-certificate', () => {
   const unverified = 'UNABLE_TO_VERIFY_LEAF_SIGNATURE';
   const cases: Record<string, () => Promise<Trust & { code: string }>> = {
     'when its root is not given': async () => ({ tls: local, ca: '', code: unverified }),
@@ -137,7 +137,7 @@ describe('a certificate is refused at once, with a word about ca-certificate', (
     expect([setup.simulator.connections, setup.simulator.requests]).toEqual([1, []]);
   });
 
-  it('although the environment says that certificates need no check', async () => {
+  it('even if the environment says that certificates need no check', async () => {
     const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     for (const ca of ['', other.cert]) {

@@ -1,4 +1,4 @@
-// A 409: the thing exists already. Whose it is, and if-exists, decide what is done.
+// A 409: the object already exists. Who created it, and if-exists, decide what happens.
 import { describe, expect, it } from 'vitest';
 import { createApplication } from '../../src/runai/applications.ts';
 import type { IfExists } from '../../src/runai/create.ts';
@@ -16,7 +16,7 @@ const user = ({ client }: Setup, ifExists: IfExists) =>
   createUser(client, { email, resetPassword: false, notify: undefined, ifExists });
 
 const untouched = ({ simulator }: Setup) => simulator.isValidSecret(name, theirs);
-/** Whether a secret works, and the one before does not. */
+/** Whether a secret works, and the previous one does not. */
 const replaced = (setup: Setup, secret: string | undefined) =>
   !untouched(setup) && setup.simulator.isValidSecret(name, secret ?? '');
 
@@ -27,7 +27,7 @@ describe('an application that exists', () => {
     return setup;
   }
 
-  it('fails the step with if-exists: fail, without a look, and is told what else there is to choose', async () => {
+  it('fails the step with if-exists: fail, without a lookup, and the message lists the alternatives', async () => {
     await using setup = await existing();
     const error = await failure(create(setup, 'fail'));
     expect(error).toMatchObject({ code: 'conflict', status: 409, warning: undefined });
@@ -38,7 +38,7 @@ describe('an application that exists', () => {
     expect(untouched(setup)).toBe(true);
   });
 
-  it('is left alone by skip, and its ids are told', async () => {
+  it('is left alone by skip, and its ids are published', async () => {
     await using setup = await existing({ clientIdOf: (name) => `client-of-${name}` });
     const [application] = setup.simulator.applications;
     expect(await create(setup, 'skip')).toMatchObject({
@@ -87,7 +87,7 @@ describe('a user that exists', () => {
       },
     ],
     ['rotate', { created: false, temporaryPassword: expect.any(String), username: 'Jo@Example.com' }],
-  ] as const)('goes by if-exists: %s', async (ifExists, expected) => {
+  ] as const)('is handled as if-exists says: %s', async (ifExists, expected) => {
     await using setup = await existing();
     const issued = await user(setup, ifExists);
     expect(issued).toMatchObject(expected);
@@ -174,7 +174,7 @@ describe('what may be this run’s own, and cannot be proved', () => {
   const lost: Fault = { kind: 'reset', when: 'before-head' };
   const cases: [string, Unproved, SimulatorOptions][] = [
     ['because there is no time of creation', () => null, {}],
-    ['because the server does not tell its time', ({ clock }) => clock.now() + 50, { omitDate: true }],
+    ['because the server does not send its time', ({ clock }) => clock.now() + 50, { omitDate: true }],
     ['because it lies in the future', ({ clock }) => clock.now() + 60_000, {}],
     ['because its time has no zone', ({ clock }) => new Date(clock.now()).toISOString().replace('Z', ''), {}],
     ['because its time is of another form', ({ clock }) => new Date(clock.now()).toUTCString(), {}],

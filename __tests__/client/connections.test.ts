@@ -51,7 +51,7 @@ async function everything({ client, simulator }: Setup): Promise<void> {
 describe.each(behaviours)('behind a server that %s', (_how, afterAnswer) => {
   const options = afterAnswer ? { afterAnswer } : {};
 
-  it('everything is done at the first attempt, each request on a connection of its own', async () => {
+  it('everything is done at the first attempt, each request on its own connection', async () => {
     await using setup = await connect({}, options);
     await everything(setup);
     const { requests, connections } = setup.simulator;

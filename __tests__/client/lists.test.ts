@@ -35,7 +35,7 @@ describe('an application is found', () => {
     expect(error.hint).toContain('Check app-name or app-id, and that url is the right tenant.');
   });
 
-  it('or of two with one name, neither: both ids are named, and an id says which is meant', async () => {
+  it('or of two with the same name, neither: both ids are named, and an id selects one', async () => {
     await using setup = await signedIn();
     for (const id of ['id-1', 'id-2']) setup.simulator.addApplication({ name, id });
     for (const act of [
@@ -54,7 +54,7 @@ describe('an application is found', () => {
 describe('odd rows of a list that are not ours are passed over', () => {
   const oddApplications: [string, unknown][] = [
     ['with a numeric id', { id: 7, name: 'other' }],
-    ['with a blank in its client id', { id: '7', name: 'other', clientId: 'a b' }],
+    ['with a space in its client id', { id: '7', name: 'other', clientId: 'a b' }],
     ['without a name', { id: '7' }],
     ['without an id', { name: 'other' }],
     ['that is null', null],
@@ -112,7 +112,7 @@ describe('an odd row that is ours is an error that says so', () => {
     expect(error.describe()).toContain('lists the user with fields that cannot be read');
   });
 
-  it('an application of which another can be read, since there is no telling which is meant', async () => {
+  it('an application of which another can be read, since there is no way to tell which is meant', async () => {
     await using setup = await signedIn();
     const { id } = setup.simulator.addApplication({ name });
     addRows(setup, '/apps', [{ id: 7, name }]);
@@ -137,7 +137,7 @@ describe('a list may be', () => {
     expect(await findApplication(setup.client, { name: 'app-7499' })).toMatchObject({ id: 'id-7499' });
   });
 
-  it('too large, which is said', async () => {
+  it('too large, and the message says so', async () => {
     const json = Array.from({ length: 9_000 }, (_, count) => application(count));
     await using server = await answering(() => ({ json }));
     await using setup = clientFor(server.url);
@@ -145,7 +145,7 @@ describe('a list may be', () => {
     expect(error.describe()).toContain('answered 200 with a body that is broken or larger than 2 MiB');
   });
 
-  it('without an end, which is ended', async () => {
+  it('that never ends, and is cut off', async () => {
     let page = 0;
     await using server = await answering(() => ({
       json: [{ id: `u${page}`, username: `user-${page++}@example.com` }],

@@ -31,7 +31,7 @@ const lostAnswers: [string, Fault][] = [
   ['an empty answer', { kind: 'empty', status: 201, work: true }],
   ['a web page', { kind: 'html', status: 200, work: true }],
   ['an answer without the secret', { kind: 'transform', change: () => ({ name }) }],
-  ['an answer without an end', { kind: 'endless', status: 201, work: true }],
+  ['an endless answer', { kind: 'endless', status: 201, work: true }],
 ];
 
 describe.each<Version>(['2.22', '3.0'])('a create whose answer was lost on %s is done once', (version) => {
@@ -71,7 +71,7 @@ describe('own work is recognised', () => {
     expect(await recognised({ now: () => clock.now() + lead }, clock)).toBe(true);
   });
 
-  it('by a time that is cut to the second', async () => {
+  it('by a time that is truncated to the second', async () => {
     const cut = (json: unknown) =>
       (json as { createdAt: string }[]).map((item) => ({ ...item, createdAt: item.createdAt.replace(/\.\d+/, '') }));
     await using setup = await signedIn();
@@ -90,7 +90,7 @@ describe('own work is recognised', () => {
     expect((await create(setup)).created).toBe(true);
   });
 
-  it('whatever the clock of a gateway shows that answers in its place', async () => {
+  it('whatever the clock of a gateway that answers instead shows', async () => {
     await using setup = await signedIn();
     const headers = { date: new Date(setup.clock.now() + 86_400_000).toUTCString() };
     setup.simulator.fault({
@@ -145,7 +145,7 @@ describe('a reset whose answer was lost', () => {
     expect(sent(setup).map((request) => request.split('/').at(-1))).toEqual(['secret', 'secret', 'token', 'secret']);
   });
 
-  it('fails the step where no time is left to try the secret, which is published all the same', async () => {
+  it('fails the step if no time is left to try the secret, which is published anyway', async () => {
     const { setup, rotated } = await rotating({ kind: 'status', status: 504 }, { budget: 4_000 });
     await using _ = setup;
     const issued = await rotated();
@@ -157,7 +157,7 @@ describe('a reset whose answer was lost', () => {
     });
   });
 
-  it('fails the step where the secret cannot be tried, which is published all the same', async () => {
+  it('fails the step if the secret cannot be tried, which is published anyway', async () => {
     const { setup, rotated } = await rotating({ kind: 'status', status: 504 });
     await using _ = setup;
     setup.simulator.fault({ path: '/token', times: Infinity, fault: { kind: 'status', status: 404 } });
@@ -197,7 +197,7 @@ describe('a reset whose answer was lost', () => {
   });
 });
 
-describe('what may have been done is said wherever the run ends after a lost answer', () => {
+describe('the message says what may have been done, wherever the run ends after a lost answer', () => {
   const mayExist = 'An attempt may have created it anyway: run this again with if-exists: rotate';
   const once = (text: string, sentence: string) => expect(text.split(sentence)).toHaveLength(2);
 
@@ -216,8 +216,8 @@ describe('what may have been done is said wherever the run ends after a lost ans
     ['a login page stands there', { kind: 'html', status: 200 }, 'POST', /apps|service/, 'unreadable'],
     ['it is redirected', { kind: 'redirect', status: 302, location: '/' }, 'POST', '/apps', 'redirect'],
     ['the server is away until the deadline', { kind: 'status', status: 503 }, 'POST', '/apps', 'unavailable'],
-    ['the look-up is refused', { kind: 'status', status: 403 }, 'GET', /apps|service/, 'forbidden'],
-    ['the look-up finds nothing', { kind: 'transform', change: () => [] }, 'GET', '/apps', 'conflict'],
+    ['the lookup is refused', { kind: 'status', status: 403 }, 'GET', /apps|service/, 'forbidden'],
+    ['the lookup finds nothing', { kind: 'transform', change: () => [] }, 'GET', '/apps', 'conflict'],
     ['the reset is refused', { kind: 'status', status: 403 }, 'POST', '/secret', 'forbidden'],
     ['the reset fails until the deadline', { kind: 'status', status: 503 }, 'POST', '/secret', 'unavailable'],
     ['the token is no longer accepted', { kind: 'status', status: 401 }, 'POST', '/apps', 'token-rejected'],
@@ -268,7 +268,7 @@ describe('what may have been done is said wherever the run ends after a lost ans
     once(error.describe(), 'An attempt may have deleted it anyway.');
   });
 
-  it('but not where nothing was lost', async () => {
+  it('but not if nothing was lost', async () => {
     await using setup = await signedIn();
     setup.simulator.fault({ method: 'POST', path: '/apps', fault: { kind: 'status', status: 429 } });
     setup.simulator.fault({ method: 'POST', path: '/apps', fault: { kind: 'status', status: 422 } });

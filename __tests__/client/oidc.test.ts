@@ -35,7 +35,7 @@ describe("the job's own identity", () => {
     await signedIn({ oidcSubject: 'ids' });
   });
 
-  it('is asked for again after a hiccup', async () => {
+  it('is requested again after a hiccup', async () => {
     await using setup = await connect();
     setup.simulator.fault({ path: '_oidc', fault: { kind: 'reset', when: 'in-body' } });
     await exchange(setup);
@@ -43,7 +43,7 @@ describe("the job's own identity", () => {
   });
 });
 
-describe('a refusal by the control plane gives what the token says of the job, which is not secret', () => {
+describe('a refusal by the control plane shows what the token says about the job, which is not secret', () => {
   it.each([
     ['names', 'repo:acme/app:ref:refs/heads/main'],
     ['ids', 'repo:acme@9919/app@1296269:ref:refs/heads/main'],
@@ -58,7 +58,7 @@ describe('a refusal by the control plane gives what the token says of the job, w
     expect(sent(setup).filter((request) => request.includes('_oidc'))).toHaveLength(1);
   });
 
-  it('but not where it was not judged', async () => {
+  it('but not if it was not checked', async () => {
     await using setup = await connect();
     setup.simulator.fault({ method: 'POST', times: Infinity, fault: { kind: 'html', status: 403 } });
     const error = await failure(exchange(setup));
@@ -76,7 +76,7 @@ describe("a job's token that has expired while the control plane was away", () =
     return setup;
   }
 
-  it('is fetched anew, once', async () => {
+  it('is fetched again, once', async () => {
     await using setup = await away();
     const { accessToken } = await exchange(setup);
     expect(setup.simulator.isValidToken(accessToken)).toBe(true);

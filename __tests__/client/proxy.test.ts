@@ -106,7 +106,7 @@ describe('a proxy is used', () => {
   });
 });
 
-describe('a proxy that wants credentials', () => {
+describe('a proxy that requires credentials', () => {
   const credentials = { username: 'build bot', password: 'p@ss:w%rd/Ω"x' };
   const raw = encodeURIComponent(credentials.password);
   const user = encodeURIComponent(credentials.username);
@@ -133,7 +133,7 @@ describe('a proxy that wants credentials', () => {
   });
 });
 
-describe('no proxy stands in the way', () => {
+describe('no proxy is used', () => {
   it.each([
     ['no_proxy', openHost],
     ['NO_PROXY', `example.com, ${openHost} ,.test`],
@@ -153,7 +153,7 @@ describe('no proxy stands in the way', () => {
   });
 });
 
-describe('a proxy that cannot be used is never passed by', () => {
+describe('a proxy that cannot be used is never bypassed', () => {
   it('and the address of these tests could be reached without one', async () => {
     await using setup = await behind({ host: openHost, setting: '' });
     await token(setup);

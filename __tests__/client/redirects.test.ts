@@ -24,7 +24,7 @@ describe('a redirect is not followed', () => {
     expect(error.describe()).toContain('Check url, including its path.');
   });
 
-  it('and may be how a server says that it has done the work, which is told', async () => {
+  it('and may be a server’s way to say that it has done the work, and the message says so', async () => {
     await using setup = await signedIn();
     const fault = { kind: 'redirect' as const, status: 303 as const, location: '/api/v1/apps/1', work: true };
     setup.simulator.fault({ path: '/apps', fault });

@@ -35,8 +35,8 @@ describe('a request that fails is sent again', () => {
     ['gets no body', { kind: 'empty', status: 200 }],
     ['gets null', { kind: 'transform', change: () => null }],
     ['gets a list', { kind: 'transform', change: () => [] }],
-    ['gets a body without an end', { kind: 'endless', status: 200 }],
-    ['gets a compressed body without an end', { kind: 'gzip-bomb' }],
+    ['gets an endless body', { kind: 'endless', status: 200 }],
+    ['gets an endless compressed body', { kind: 'gzip-bomb' }],
     ['gets a number for a token', { kind: 'transform', change: () => ({ accessToken: 7 }) }],
   ])('because it %s', async (_how, fault) => {
     await using setup = await connect();
@@ -46,7 +46,7 @@ describe('a request that fails is sent again', () => {
     expect(sent(setup)).toHaveLength(2);
   });
 
-  it('and the first time, the log says so, and until when', async () => {
+  it('and the first time, the log says so, and for how long', async () => {
     await using setup = await connect({ budget: 60_000 });
     const until = new Date(setup.clock.now() + 60_000).toISOString().slice(0, 16);
     setup.simulator.fault({ times: 3, fault: { kind: 'status', status: 503 } });
@@ -103,7 +103,7 @@ describe('an answer that stays unusable', () => {
 });
 
 describe('Retry-After', () => {
-  it('is waited for, in seconds or until a date, with jitter on top', async () => {
+  it('is obeyed, in seconds or as a date, with jitter on top', async () => {
     await using setup = await connect();
     const inTenSeconds = new Date(setup.clock.now() + 10_000).toUTCString();
     for (const value of ['7', inTenSeconds, 'soon']) {
@@ -117,7 +117,7 @@ describe('Retry-After', () => {
     expect(third).toBe(2_000);
   });
 
-  it('is read by the server’s clock where it is a date', async () => {
+  it('is compared with the server’s clock if it is a date', async () => {
     const clock = testClock();
     const now = () => clock.now() + 3_600_000;
     await using setup = await connect({ clock }, { now });
@@ -127,7 +127,7 @@ describe('Retry-After', () => {
     expect(clock.pauses[0]).toBeLessThanOrEqual(11_500);
   });
 
-  it('that lies past the deadline ends the run at once, and is told', async () => {
+  it('that is past the deadline ends the run at once, and is reported', async () => {
     await using setup = await connect({ budget: 60_000 });
     const headers = { 'retry-after': '120' };
     setup.simulator.fault({ times: Infinity, fault: { kind: 'status', status: 429, headers } });
@@ -170,14 +170,14 @@ describe('a host name that does not exist', () => {
     return { clock, setup: clientFor('https://control-plane.test', { clock, budget: 60_000 }) };
   }
 
-  it('is looked for for 10 seconds, not until the deadline', async () => {
+  it('is looked up for 10 seconds, not until the deadline', async () => {
     const { clock, setup } = resolving('ENOTFOUND');
     const error = await failure(requestToken(setup.client, grant));
     expect(error.describe()).toContain('there is no such host name (control-plane.test:443, ENOTFOUND)');
     expect(clock.pauses).toEqual([500, 1000, 2000, 4000, 8000]);
   });
 
-  it('and then turns up, is not held against what follows', async () => {
+  it('that then turns up does not affect what follows', async () => {
     await using plane = await connect();
     const { clock } = plane;
     const real = dns.lookup;
@@ -197,7 +197,7 @@ describe('a host name that does not exist', () => {
     expect(clock.pauses).toHaveLength(6);
   });
 
-  it('is told from a name server that does not answer, which is asked until the deadline', async () => {
+  it('is distinguished from a name server that does not answer, which is asked until the deadline', async () => {
     const { clock, setup } = resolving('EAI_AGAIN');
     const error = await failure(requestToken(setup.client, grant));
     expect(error.describe()).toContain('the host name could not be looked up (control-plane.test:443, EAI_AGAIN)');

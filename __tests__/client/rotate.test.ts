@@ -79,7 +79,7 @@ it('the application that the job signs in with is not rotated', async () => {
   expect(untouched(setup)).toBe(true);
 });
 
-describe('a disabled application gets no token until it is enabled, which is warned of', () => {
+describe('a warning says that a disabled application gets no token until it is enabled', () => {
   const warning = 'The application trainer is disabled: it gets no token until it is enabled in the control plane.';
 
   it.each(['skip', 'rotate'] as const)('when create-app meets it with if-exists: %s', async (ifExists) => {
@@ -98,7 +98,7 @@ describe('a disabled application gets no token until it is enabled, which is war
     expect(setup.context.outputs['rotated']).toBe(true);
   });
 
-  it('and an enabled one is no reason for a warning', async () => {
+  it('and there is no warning for an enabled one', async () => {
     await using setup = await existing();
     await rotate(setup, { name });
     expect(setup.context.warnings).toEqual([]);

@@ -83,7 +83,7 @@ describe('an id is taken as it is, without a request', () => {
   });
 });
 
-describe('a name that does not tell which scope is meant', () => {
+describe('an ambiguous name of a scope', () => {
   it('since it is in two clusters, is an error with the ids', async () => {
     await using setup = await tenant();
     const error = await failure(find(setup, 'project', 'team-b'));
@@ -93,7 +93,7 @@ describe('a name that does not tell which scope is meant', () => {
     );
   });
 
-  it('since two clusters bear it, is an error with the ids', async () => {
+  it('since two clusters have it, is an error with the ids', async () => {
     await using setup = await tenant();
     const { uuid } = setup.simulator.addCluster({ name: 'prod' });
     expect((await failure(find(setup, 'cluster', 'prod'))).hint).toContain(`${prod}, ${uuid}`);
@@ -119,7 +119,9 @@ describe('a name that does not tell which scope is meant', () => {
     setup.simulator.fault({ path: 'filterBy', fault: none });
     setup.simulator.fault({ path: '/projects', fault: { kind: 'status', status: 403 } });
     const error = await failure(find(setup, 'project', 'team-x'));
-    expect(error.describe()).toBe('there is no project named team-x. Check the name of the project.');
+    expect(error.describe()).toBe(
+      'there is no project named team-x. Check the name of the project. These credentials cannot see any: do they have the permission?',
+    );
   });
 });
 
@@ -142,7 +144,7 @@ describe('scopes are looked up before anything is created', () => {
     ['project', 'project', 'View for Projects'],
     ['department', 'department', 'View for Departments'],
     ['cluster', 'cluster', 'View for Clusters'],
-  ])('and who may not read them is told the permission: %s', async (scopeType, resource, permission) => {
+  ])('and a caller who may not read them learns the permission: %s', async (scopeType, resource, permission) => {
     await using setup = await tenant({ forbid: [resource] });
     const error = await failure(lookUpRules(setup.client, [{ role: '9', scopeType, scopeId: 'prod' }]));
     expect(error).toMatchObject({ code: 'forbidden', hint: expect.stringContaining(permission) });

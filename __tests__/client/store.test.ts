@@ -130,14 +130,14 @@ describe.each(places)('a secret of the $at', ({ at, ...rest }) => {
     }
   });
 
-  it('that the token cannot see is told with the place and the permission', async () => {
+  it('that the token cannot see is reported with the place and the permission', async () => {
     await using setup = await open(where, { token: { permissions: rest.permissions, blind: true } });
     const error = await failure(setup.store.rehearse());
     expect(error.code).toBe('not-found');
     if (at !== 'organization') expect(error.hint).toContain(permission);
   });
 
-  it('is sealed anew when the key has changed since the rehearsal', async () => {
+  it('is sealed again if the key has changed since the rehearsal', async () => {
     await using setup = await open(where);
     const rehearsed = await setup.store.rehearse();
     setup.github.rotateKey(at);
@@ -195,14 +195,14 @@ describe('an organization’s secret', () => {
     const error = await failure(setup.store.rehearse());
     expect(error.code).toBe('not-found');
     expect(error.describe()).toBe(
-      "there is no secret RUNAI_CREDENTIALS of the organization acme, or the token cannot see it. An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value.",
+      "there is no secret RUNAI_CREDENTIALS of the organization acme, or the token cannot see it. Nothing was issued, and the stored secret is unchanged. An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value.",
     );
     expect(setup.github.writes).toEqual([]);
   });
 });
 
 describe('an environment', () => {
-  it('that is not there is told by its name', async () => {
+  it('that does not exist is reported by name', async () => {
     await using setup = await open(inEnvironment, { options: { environments: [] } });
     const error = await failure(setup.store.rehearse());
     expect(error).toMatchObject({ code: 'not-found', status: 404 });
@@ -234,7 +234,7 @@ describe('the rate limit', () => {
     expect(setup.log.join('\n')).toContain('trying again until');
   });
 
-  it('that lasts longer than the run is told, with GitHub named', async () => {
+  it('that lasts longer than the run is reported, and the message names GitHub', async () => {
     await using setup = await open(inRepository);
     setup.github.limitRate({ tells: 'reset', seconds: 3_000 });
     const error = await failure(setup.store.rehearse());
@@ -243,7 +243,7 @@ describe('the rate limit', () => {
     expect(setup.clock.pauses).toEqual([]);
   });
 
-  it('that does not say when it ends is taken for a minute', async () => {
+  it('that does not say when it ends counts as a minute', async () => {
     const headers = { 'x-ratelimit-remaining': '0' };
     await using setup = await open(inRepository, { budget: 300_000 });
     setup.github.fault({ fault: { kind: 'status', status: 403, headers: { ...headers, 'x-ratelimit-reset': '' } } });
@@ -287,7 +287,7 @@ describe('before anything is issued, an error has the code of its cause', () => 
   });
 });
 
-describe('the write that counts', () => {
+describe('the actual write', () => {
   it.each<[string, Fault]>([
     ['a token that has expired meanwhile', { kind: 'status', status: 401 }],
     ['a permission that was taken away', { kind: 'status', status: 403 }],
@@ -372,7 +372,7 @@ it('a service that sends no Date has no time of ours', async () => {
   expect(setup.store.ourTime({ earliest: 0, latest: 0 })).toBeUndefined();
 });
 
-it('names it in words', async () => {
+it('names it in the message', async () => {
   const described = [];
   for (const where of places) {
     await using setup = await open(where);
@@ -385,7 +385,7 @@ it('names it in words', async () => {
   ]);
 });
 
-it('a list of repositories that is shorter than it says is not believed: what is left out of the write is lost', async () => {
+it('a list of repositories that is shorter than it says is rejected: a repository left out of the write would lose access', async () => {
   await using server = await answering(({ path }) => {
     if (path.includes('/repositories')) return { json: { total_count: 1e9, repositories: [] } };
     if (path.endsWith('public-key')) return { json: { key_id: '1', key: Buffer.alloc(32, 1).toString('base64') } };

@@ -31,8 +31,8 @@ describe('what is sent', () => {
   });
 });
 
-describe('a user of single sign-on', () => {
-  it('has no password that could be reset, which is said', async () => {
+describe('a single sign-on user', () => {
+  it('has no password that could be reset, and the message says so', async () => {
     await using setup = await signedIn();
     setup.simulator.addUser({ email, isLocal: false });
     const error = await failure(createUser(setup.client, { ...one, ifExists: 'rotate' }));
@@ -83,7 +83,7 @@ describe('several users in one step', () => {
     };
   }
 
-  it('take one grant and one request each, and are told in the order of the input', async () => {
+  it('take one grant and one request each, and are reported in the order of the input', async () => {
     await using result = await run({});
     expect(result.error).toBeUndefined();
     expect(sent(result.setup).sort()).toEqual(['POST /api/v1/token', ...emails.map(() => 'POST /api/v1/users')]);
@@ -104,7 +104,7 @@ describe('several users in one step', () => {
     expect(sent(result.setup)).toHaveLength(2 + 3 * emails.length);
   });
 
-  it('have rules that go by the address as the server writes it', async () => {
+  it('get rules for the address as the server writes it', async () => {
     await using setup = await connect();
     setup.simulator.addUser({ email: 'Jo@Example.com' });
     const { url, admin } = setup.simulator;
@@ -118,7 +118,7 @@ describe('several users in one step', () => {
     expect(setup.simulator.accessRules.map(({ subjectId }) => subjectId)).toEqual(['Jo@Example.com']);
   });
 
-  it('do not wait for one that fails, and the error lists which failed and why', async () => {
+  it('are not stopped by one that fails, and the error lists which failed and why', async () => {
     await using result = await run({
       prepare: ({ simulator }) => {
         simulator.addUser({ email: emails[3]! });
@@ -157,7 +157,7 @@ describe('several users in one step', () => {
     expect(result.error.message).toContain('user-11@example.com: not tried');
   });
 
-  it('with one address alone are told as one user', async () => {
+  it('with a single address are reported as one user', async () => {
     await using result = await run({ emails: [email] });
     expect(result.context.outputs).toMatchObject({
       'user-id': result.setup.simulator.users[1]?.id,
@@ -167,7 +167,7 @@ describe('several users in one step', () => {
     });
   });
 
-  it('with one address alone that fails, the error is that of the address', async () => {
+  it('with a single address that fails, the error is that of the address', async () => {
     await using result = await run({ emails: [email], prepare: ({ simulator }) => void simulator.addUser({ email }) });
     expect(result.error.code).toBe('conflict');
     expect(result.error.message).not.toContain('users failed');

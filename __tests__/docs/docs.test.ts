@@ -56,7 +56,7 @@ describe('the tables of inputs and outputs', () => {
         const [title = '', , ...cells] = rows.map((row) => row[column] ?? '');
         const names = cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name));
         const longest = Math.max(...names.map((name) => name.length));
-        // In pixels: a blank has 4, a letter of the title 8, and one of code 8.2.
+        // In pixels: a space has 4, a letter of the title 8, and one of code 8.2.
         const width = [...title.matchAll(/&nbsp;/g)].length * 4 + title.replaceAll('&nbsp;', '').length * 8;
         expect(width, `${table}, column ${column + 1}`).toBeGreaterThanOrEqual(longest * 8.2 + 11);
       }
@@ -115,7 +115,7 @@ describe('links and names', () => {
 describe('figures', () => {
   const measured = /\b\d[\d,.]* ?(ms|kB|MB|MiB|seconds?|minutes?)\b/;
 
-  it('of the README stand beside the command that was measured', () => {
+  it('in the README are next to the command that was measured', () => {
     const paragraphs = readme.replace(/^```[\s\S]*?^```/gm, '').split('\n\n');
     const claims = paragraphs.filter((paragraph) => measured.test(paragraph));
     expect(claims).not.toEqual([]);

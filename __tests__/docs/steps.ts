@@ -17,7 +17,7 @@ export async function startRefusal(): Promise<{ origin: string; close(): void }>
   return { origin: `http://127.0.0.1:${port}`, close: () => void server.close() };
 }
 
-/** What an expression stands for, where it is a whole input. */
+/** The value of an expression that is a whole input. */
 const plausible: Record<string, string> = {
   credentials: 'ci:hush-hush',
   email: 'ada@example.com',

@@ -45,7 +45,7 @@ afterAll(async () => {
   await github.close();
 });
 
-/** What a runner says of the action and its repository. */
+/** What a runner says about the action and its repository. */
 function runner(): Record<string, string> {
   return {
     GITHUB_SERVER_URL: 'https://github.com',

@@ -100,7 +100,7 @@ const onOlderToo = [
 const older = scenarios.filter(({ name }) => onOlderToo.includes(name));
 
 describe.skipIf(missing.length > 0)(`recipes${skippedFor(missing)}`, () => {
-  test('there are runs of every recipe, and of every workflow that can be called', () => {
+  test('there are runs of every recipe, and of every reusable workflow', () => {
     const files = [...readdirSync(folder), ...callable].sort();
     expect([...new Set(scenarios.map(({ file }) => file))].sort()).toEqual(files);
   });
@@ -167,7 +167,7 @@ describe.skipIf(missing.length > 0)(`recipes${skippedFor(missing)}`, () => {
   });
 });
 
-describe('the text of the recipes and of the workflows that can be called', () => {
+describe('the text of the recipes and of the reusable workflows', () => {
   const files = [
     ...readdirSync(folder).map((file) => join(folder, file)),
     ...callable.map((file) => join(root, '.github/workflows', file)),

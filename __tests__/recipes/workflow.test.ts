@@ -38,7 +38,7 @@ describe.skipIf(missing.length > 0)(`the runner of the recipes${skippedFor(missi
     expect(shown).toContain('key=***-1');
   });
 
-  test('goes by conditions, failures and needs as GitHub does', async () => {
+  test('follows conditions, failures and needs as GitHub does', async () => {
     const { conclusion, jobs, steps } = await runText(`
       env: { A: workflow, B: workflow }
       jobs:

@@ -11,7 +11,7 @@ export interface Answer {
   /** Names in lower case; `undefined` leaves out what the server would add, such as `date`. */
   headers: Record<string, string | undefined>;
   body: string;
-  /** Whether the contract speaks about it; not so for what a gateway, a web UI or GitHub would answer. */
+  /** Whether the contract applies to it; it does not apply to answers of a gateway, a web UI or GitHub. */
   documented: boolean;
 }
 

@@ -9,9 +9,9 @@ export interface Sent {
   token?: string;
   headers?: Record<string, string>;
   ca?: string;
-  /** Node takes 16 KiB when left out. */
+  /** Node takes 16 KiB if omitted. */
   mostHeaderBytes?: number;
-  /** Destroys the request once so many characters have come, or so many milliseconds have passed in silence. */
+  /** Destroys the request after this many characters, or after this many milliseconds of silence. */
   enough?: number;
   patience?: number;
 }
@@ -34,7 +34,7 @@ function headersOf(sent: Sent): Record<string, string> {
   };
 }
 
-/** One request on a connection of its own, and everything the client got to see of the answer. */
+/** One request on its own connection, and everything the client got to see of the answer. */
 export function call(url: string, sent: Sent = {}): Promise<Seen> {
   const body = sent.form ? new URLSearchParams(sent.form).toString() : sent.json ? JSON.stringify(sent.json) : '';
   const chunks: Buffer[] = [];
@@ -73,6 +73,6 @@ export function call(url: string, sent: Sent = {}): Promise<Seen> {
   });
 }
 
-/** The answer's JSON, read loosely: what it should be is what the tests say. */
+/** The answer's JSON, untyped: the tests say what it should be. */
 // biome-ignore lint/suspicious/noExplicitAny: a test reads answers of every shape
 export const jsonOf = (seen: Seen): any => JSON.parse(seen.body);

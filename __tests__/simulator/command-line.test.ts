@@ -51,7 +51,7 @@ describe('the command line', () => {
     },
   );
 
-  test.each([true, false])('GitHub stands beside it, and tells what it stores (opened: %s)', async (opened) => {
+  test.each([true, false])('GitHub is simulated as well, and shows what it stores (opened: %s)', async (opened) => {
     await sodium.ready;
     const more = opened ? ['--show-secrets'] : [];
     const { text } = await run(['--repository', 'me/mine', '--environment', 'prod', ...more], async (said) => {
@@ -67,7 +67,7 @@ describe('the command line', () => {
     expect(text.includes('hush')).toBe(opened);
   });
 
-  test('helps in a dozen lines', async () => {
+  test('prints a help text of a dozen lines', async () => {
     const { code, lines } = await run(['--help']);
     expect([code, lines.length]).toEqual([0, 12]);
   });

@@ -11,7 +11,7 @@ type AnswerSeen = Omit<Answer, 'documented'>;
 
 export interface Match {
   endpoint: Endpoint;
-  /** What stands in the place of `{id}`, decoded. */
+  /** The value of `{id}`, decoded. */
   id: string;
 }
 
@@ -49,7 +49,7 @@ export function matchesOf(pathname: string): Match[] {
   });
 }
 
-/** A body by its content type; `undefined` when it cannot be read that way. */
+/** A body, parsed by its content type; `undefined` if it cannot be parsed. */
 export function parseBody(contentType: RequestBody['contentType'], body: string): Record<string, unknown> | undefined {
   if (contentType === 'application/x-www-form-urlencoded') {
     const pairs = [...new URLSearchParams(body)];
@@ -94,7 +94,7 @@ function findInBody(version: Version, endpoint: Endpoint, request: RequestSeen):
   return [...found, ...check(expected.body, fields, place), ...checkNeeds(expected, fields)];
 }
 
-/** Why this version answers 400 to a body; empty when it takes it. */
+/** Why this version answers 400 to a body; empty if it accepts the body. */
 export function bodyProblems(version: Version, endpoint: Endpoint, request: RequestSeen): string[] {
   return findInBody(version, endpoint, request).map(({ text }) => text);
 }
@@ -122,7 +122,7 @@ function checkAuthorization(endpoint: Endpoint, header: string | string[] | unde
   return /^Bearer [\w.~+/-]+=*$/.test(String(header)) ? [] : [breach('Authorization is not a bearer token')];
 }
 
-/** One sentence for each breach of the contract in a request. */
+/** One sentence for each violation of the contract in a request. */
 export function checkRequest(version: Version, request: RequestSeen): string[] {
   const { pathname, query } = splitPath(request.path);
   const name = `${request.method} ${pathname}`;
@@ -149,7 +149,7 @@ function findInAnswer(version: Version, expected: Shape | 'empty', answer: Answe
   }
 }
 
-/** One sentence for each breach of the contract in an answer to a request that the version knows. */
+/** One sentence for each violation of the contract in an answer to a request that the version supports. */
 export function checkAnswer(
   version: Version,
   request: Pick<RequestSeen, 'method' | 'path'>,

@@ -2,7 +2,7 @@ import type { RequestSeen } from './answers.ts';
 
 export type EchoStyle = 'whole' | 'halves' | 'json' | 'url' | 'headers' | 'redirect' | 'base64' | 'commands';
 
-/** Each value that the request carried, the secret ones among them. */
+/** Each value that the request carried, including the secret ones. */
 function valuesIn(request: RequestSeen): string[] {
   const authorization = String(request.headers['authorization'] ?? '').replace(/^Bearer /, '');
   let values: unknown[];
@@ -55,7 +55,7 @@ function base64Echo(request: RequestSeen, values: string[]): Echo {
   };
 }
 
-/** An error that repeats what the request carried, its secrets included. */
+/** An error that repeats what the request carried, including its secrets. */
 export function echoOf(request: RequestSeen, style: EchoStyle): Echo {
   const authorization = String(request.headers['authorization'] ?? '');
   const sent = `${request.body} ${authorization}`.trim();

@@ -15,7 +15,7 @@ export interface Endpoint extends Span {
   auth: boolean;
   query?: Record<string, Shape>;
   request?: RequestBody;
-  /** Per status: the JSON that comes with it, or that nothing does. */
+  /** Per status: the JSON in the answer, or that there is none. */
   answers: Record<number, Shape | 'empty'>;
 }
 
@@ -105,7 +105,7 @@ const tokens: Endpoint[] = [
         externalToken: { ...text, ...until22 },
         expiresIn: { ...integer, ...since24 },
       }),
-      // 401 is not documented here, but is what some control planes say to a wrong password.
+      // 401 is not documented here, but some control planes send it for a wrong password.
       ...problems(400, 401),
     },
   },
@@ -170,7 +170,7 @@ const application = object({
   tenantId: text,
 });
 
-/** Both generations are the same endpoints but for the path and the name of the secret. */
+/** Both generations have the same endpoints, except for the path and the name of the secret. */
 function applications(path: string, secret: string, span: Span): Endpoint[] {
   const refusals = problems(400, 401, 403, 404);
   const created = object({
@@ -383,7 +383,7 @@ const roles: Endpoint[] = [
   },
 ];
 
-/** Projects or departments, in pages that are at an end when `next` is gone. */
+/** Projects or departments, in pages; the last page has no `next`. */
 function orgUnits(plural: string, fields: Record<string, Field>): Endpoint {
   const unit = object({ id: required(digits), name: required(text), clusterId: required(uuid), ...fields });
   return {

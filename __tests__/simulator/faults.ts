@@ -42,16 +42,16 @@ export type Fault = Kind & { work?: boolean; workAfter?: number };
 
 export interface FaultRule {
   method?: string;
-  /** A string is looked for anywhere in path and query. */
+  /** A string is searched for anywhere in path and query. */
   path?: RegExp | string;
-  /** So many matching requests are served well first. */
+  /** How many matching requests are served normally first. */
   skip?: number;
-  /** So many are then hit; 1 when left out. */
+  /** How many are then hit; 1 if omitted. */
   times?: number;
   fault: Fault;
 }
 
-/** Rules in the order they were given; the first one with something left to do wins. */
+/** Rules in order; the first one that still applies wins. */
 export class Faults {
   #rules: { rule: FaultRule; skip: number; times: number }[] = [];
 
@@ -63,7 +63,7 @@ export class Faults {
     this.#rules = [];
   }
 
-  /** The fault that a request meets, used up by one. */
+  /** The fault that a request meets, which counts as one use. */
   take(method: string, path: string): Fault | undefined {
     for (const entry of this.#rules) {
       if (!fits(entry.rule, method, path) || entry.times <= 0) continue;
@@ -89,7 +89,7 @@ function fits(rule: FaultRule, method: string, path: string): boolean {
 export interface Exchange {
   request: RequestSeen;
   response: ServerResponse;
-  /** The TCP socket, which TLS may lie on top of. */
+  /** The TCP socket, possibly underneath TLS. */
   tcp: Socket;
   /** Does the work and gives the normal answer. */
   work: () => Answer;
@@ -117,7 +117,7 @@ function headText({ dateHeader }: Exchange, answer: Answer): string {
   return `HTTP/1.1 ${answer.status} Answer\r\n${lines.join('')}\r\n`;
 }
 
-/** What a broken answer would have been, when the work is not done. */
+/** What a broken answer would have been if the work is not done. */
 function pretended(): Answer {
   const value = { id: '00000000-0000-4000-8000-000000000000', accessToken: 'never issued', name: 'never made' };
   return json(200, value);
@@ -143,7 +143,7 @@ async function written(exchange: Exchange, text: string): Promise<void> {
 async function breakOff(exchange: Exchange, fault: Extract<Kind, { when: When }>, answer: Answer): Promise<void> {
   await written(exchange, firstPart(exchange, answer, fault.when));
   if (fault.kind === 'end') exchange.response.socket?.end();
-  // A reset overtakes what the client has not been told about yet.
+  // A reset overtakes data that has not reached the client yet.
   if (fault.kind === 'reset') setImmediate(() => exchange.tcp.resetAndDestroy());
 }
 
@@ -180,7 +180,7 @@ function bomb(mib: number): Buffer {
   return made;
 }
 
-/** Sends a body that is compressed already, in the place of the answer's own. */
+/** Sends an already compressed body instead of the answer's own. */
 function sendGzip(exchange: Exchange, answer: Answer, body: Buffer): void {
   exchange.answered(answer.status);
   exchange.response.writeHead(answer.status, {
@@ -216,7 +216,7 @@ function echoed({ request, refusal }: Exchange, fault: Extract<Kind, { kind: 'ec
   return { ...answer, body, headers: { ...answer.headers, ...headers } };
 }
 
-/** Faults that come to one plain answer. `answer` is the real one where the work was done. */
+/** Faults that amount to one plain answer. `answer` is the real one if the work was done. */
 function replaced(fault: Kind, exchange: Exchange, answer: Answer): Answer {
   switch (fault.kind) {
     case 'status':
@@ -272,7 +272,7 @@ export async function misbehave(exchange: Exchange, fault: Fault): Promise<void>
 
 const passingOn: readonly string[] = ['delay', 'drip', 'headers', 'bom', 'gzip'];
 
-/** Whether the client gets the control plane's own words, so that the contract speaks about them. */
+/** Whether the client gets the control plane's own words, so that the contract applies to them. */
 export function keepsTheAnswer(fault: Fault): boolean {
   return passingOn.includes(fault.kind);
 }

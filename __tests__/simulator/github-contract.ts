@@ -2,7 +2,7 @@ import type { RequestSeen } from './answers.ts';
 import { splitPath } from './answers.ts';
 import type { PlaceName } from './github-store.ts';
 
-/** What a path of GitHub's REST API points at. */
+/** What a path of GitHub's REST API refers to. */
 export interface Target {
   /** `owner/name` of a repository, or the name of an organization. */
   owner: string;
@@ -118,7 +118,7 @@ function queryProblems(target: Target, query: string): string[] {
   });
 }
 
-/** One sentence for each breach of GitHub's documentation in a request. */
+/** One sentence for each violation of GitHub's documentation in a request. */
 export function checkGithubRequest(request: RequestSeen): string[] {
   const { pathname, query } = splitPath(request.path);
   const target = targetOf(request.path);

@@ -11,7 +11,7 @@ export interface Permissions {
   organization_secrets?: 'read' | 'write';
 }
 
-/** A former name of the repository, with what it is answered with; 301 when left out. */
+/** A former name of the repository, with what it is answered with; 301 if omitted. */
 export interface GithubRename {
   from: string;
   status?: 301 | 307;
@@ -20,7 +20,7 @@ export interface GithubRename {
 export interface RateLimit {
   /** How long it lasts by GitHub's clock. */
   seconds: number;
-  /** 403 when left out. */
+  /** 403 if omitted. */
   status?: 403 | 429;
   /** Which header tells: `x-ratelimit-reset`, or `Retry-After` as for the secondary limits. */
   tells: 'reset' | 'retry-after';
@@ -80,7 +80,7 @@ function limited({ limit, now }: Site): Answer | undefined {
   return { ...refused, headers: { ...refused.headers, ...headers } };
 }
 
-/** Where a former name of the repository points at: the same thing by the repository's number. */
+/** What a former name of the repository redirects to: the same path with the repository's number. */
 function redirected({ renamed, url }: Site, path: string): Answer | undefined {
   const start = `/repos/${renamed?.from}/`;
   if (!renamed || !same(path.slice(0, start.length), start)) return undefined;
@@ -152,7 +152,7 @@ function refuseOrCarryOut(site: Site, request: RequestSeen): Answer {
   return carryOut(site, target, request);
 }
 
-/** What GitHub answers, with the work done, and with the headers that it puts on everything. */
+/** GitHub's answer, with the work done, and with the headers that it always adds. */
 export function answerGithub(site: Site, request: RequestSeen): Answer {
   const given = refuseOrCarryOut(site, request);
   const reset = `${Math.floor(site.now() / 1000) + 3600}`;

@@ -14,15 +14,15 @@ export interface StoredSecret {
   /** ISO 8601 in whole seconds, by GitHub's clock. */
   createdAt: string;
   updatedAt: string;
-  /** At an organization only. */
+  /** Only in an organization. */
   visibility?: Visibility;
   selectedRepositoryIds?: number[];
 }
 
-/** What a person changes; the rest stays. A secret that is not there is made. */
+/** What a person changes; the rest stays. A secret that does not exist is created. */
 export interface SecretChange {
   value?: string;
-  /** When it was made or last written: ISO 8601, or milliseconds by GitHub's clock; now when left out. */
+  /** When it was created or last written: ISO 8601, or milliseconds by GitHub's clock; now if omitted. */
   createdAt?: string | number;
   updatedAt?: string | number;
   visibility?: Visibility;
@@ -39,7 +39,7 @@ export interface Write {
 interface Place {
   keyId: string;
   keys: { publicKey: Uint8Array; privateKey: Uint8Array };
-  /** The next one who reads the key gets one that is outdated when it is used. */
+  /** Whoever reads the key next gets one that is outdated by the time it is used. */
   rotateAfterRead: boolean;
 }
 
@@ -53,7 +53,7 @@ const mostBytes = 48 * 1024;
 /** The names of environments differ by more than their case. */
 const placeKey = (place: PlaceName) => place.toLowerCase() as PlaceName;
 
-/** What GitHub keeps: a key pair for each place, and the secrets that were sealed for it. */
+/** What GitHub stores: a key pair for each place, and the secrets that were sealed for it. */
 export class GithubStore {
   readonly secrets: StoredSecret[] = [];
   /** Every value that was ever stored by a request, in order. */
@@ -125,7 +125,7 @@ export class GithubStore {
     }
   }
 
-  /** Stores a value as a request does: what it leaves out of visibility and repositories is lost. */
+  /** Stores a value as a request does: omitted visibility and repositories are lost. */
   write(place: PlaceName, name: string, change: SecretChange & { value: string }): 'created' | 'updated' {
     const before = this.find(place, name);
     const createdAt = before?.createdAt ?? this.#moment();

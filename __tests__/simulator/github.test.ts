@@ -76,7 +76,7 @@ describe('secrets', () => {
     expect([github.secretValue(place, 'RUNAI'), github.violations]).toEqual([undefined, []]);
   });
 
-  test('each place has a key of its own', async () => {
+  test('each place has its own key', async () => {
     const github = await start({ environments: ['prod/eu'] });
     const json = await sealedFor(github, 'repository', 'value');
     const seen = await ask(github, `${paths['environment:prod/eu']}/RUNAI`, { method: 'PUT', json });
@@ -162,7 +162,7 @@ describe('an organization', () => {
   });
 });
 
-describe('who may', () => {
+describe('permissions', () => {
   test.each<[Permissions, PlaceName, number, number]>([
     [{}, 'repository', 403, 403],
     [{ secrets: 'read' }, 'repository', 200, 403],
@@ -214,7 +214,7 @@ describe('who may', () => {
   });
 });
 
-describe('what stands in the way', () => {
+describe('obstacles', () => {
   test.each<[Parameters<Github['limitRate']>[0], number, Record<string, string | undefined>]>([
     [{ seconds: 30, tells: 'reset' }, 403, { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1030' }],
     [{ seconds: 30, tells: 'retry-after' }, 403, { 'retry-after': '30' }],
@@ -249,7 +249,7 @@ describe('what stands in the way', () => {
     expect(github.secretValue('repository', 'RUNAI')).toBe('kept all the same');
   });
 
-  test('it has a clock of its own, or none', async () => {
+  test('it has its own clock, or none', async () => {
     const read = async (options: GithubOptions) =>
       (await ask(await start(options), `${paths.repository}/public-key`)).headers?.date;
     expect(await read({ now: () => 0 })).toBe('Thu, 01 Jan 1970 00:00:00 GMT');
@@ -297,7 +297,7 @@ describe('the contract', () => {
     expect(github.violations).toHaveLength(3);
   });
 
-  test('a request outside of the prefix is none for GitHub', async () => {
+  test('a request outside of the prefix is not for GitHub', async () => {
     const github = await start({ pathPrefix: '/api/v3' });
     const seen = await call(`${github.url.replace('/api/v3', '')}/user`, { headers: usual });
     expect([seen.status, github.violations]).toEqual([404, ['GET /user: outside of /api/v3']]);

@@ -14,7 +14,7 @@ export type { GithubRename, Permissions, RateLimit } from './github-routes.ts';
 export type { PlaceName, SecretChange, StoredSecret, Visibility, Write } from './github-store.ts';
 
 export interface GithubOptions extends ServerOptions {
-  /** `owner/name`; `acme/app` when left out. The owner is the organization. */
+  /** `owner/name`; `acme/app` if omitted. The owner is the organization. */
   repository?: string;
   renamed?: GithubRename;
   /** The owner is a person, so there are no organization secrets. */
@@ -22,9 +22,9 @@ export interface GithubOptions extends ServerOptions {
   /** The environments that exist. */
   environments?: string[];
   organizationSecrets?: Record<string, SecretChange>;
-  /** Told of each value that a request has stored. */
+  /** Called with each value that a request has stored. */
   onWrite?: (write: Write) => void;
-  /** Such as `/api/v3`, where GitHub Enterprise Server has it. */
+  /** Such as `/api/v3`, as on GitHub Enterprise Server. */
   pathPrefix?: string;
 }
 
@@ -57,13 +57,13 @@ export interface Github {
   deleteSecret(place: PlaceName, name: string): boolean;
   /** What was sealed for the old key is refused. */
   rotateKey(place: PlaceName): void;
-  /** Whoever reads the key next gets one that is outdated when it is used. */
+  /** Whoever reads the key next gets one that is outdated by the time it is used. */
   rotateKeyAfterNextRead(place: PlaceName): void;
   /** Refuses every request from now on until the limit is over. */
   limitRate(limit: RateLimit): void;
   fault(rule: FaultRule): void;
   clearFaults(): void;
-  /** Resolves when nothing is left to be carried out later (`workAfter`). */
+  /** Resolves once no delayed work (`workAfter`) is left. */
   settled(): Promise<void>;
   close(): Promise<void>;
 }

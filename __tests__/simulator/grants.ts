@@ -16,7 +16,7 @@ interface Credentials {
   refreshToken: string;
 }
 
-/** The grant's own words for why it is refused. */
+/** The grant's own message for a refusal. */
 interface Refused {
   error: 'invalid_client' | 'invalid_grant';
   message: string;

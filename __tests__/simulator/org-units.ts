@@ -5,7 +5,7 @@ import { pageOf } from './plane.ts';
 import type { Department } from './state.ts';
 
 const filters: Record<string, (unit: Department, wanted: string) => boolean> = {
-  // As for users: clients must not take the first hit for the right one.
+  // As for users: clients must not assume that the first hit is the right one.
   name: (unit, wanted) => unit.name.toLowerCase().includes(wanted.toLowerCase()),
   id: (unit, wanted) => unit.id === wanted,
   clusterId: (unit, wanted) => unit.clusterId === wanted,

@@ -2,7 +2,7 @@ import type { Endpoint } from './endpoints.ts';
 import type { MissingEndpoint, Version } from './profiles.ts';
 import type { State } from './state.ts';
 
-/** What permissions are about, by the control plane's own names. */
+/** The resources that permissions apply to, by the control plane's own names. */
 export type Resource =
   | 'apps'
   | 'service-account'
@@ -47,7 +47,7 @@ export interface Plane {
   ignoreOrgUnitFilter: boolean;
   orgUnitsPageLimit: number;
   clustersInObject: boolean;
-  /** What nobody may touch, the administrator included. */
+  /** What nobody may access, not even the administrator. */
   forbidden: Set<Resource>;
   wrongPasswordStatus: 400 | 401;
   missingEndpoint: MissingEndpoint;

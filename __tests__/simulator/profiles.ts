@@ -3,7 +3,7 @@ export const versions = ['2.20', '2.22', '2.24', '3.0', 'next'] as const;
 
 export type Version = (typeof versions)[number];
 
-/** The versions that have something: from the first to the last, both included; open where left out. */
+/** The versions that have a feature, from the first to the last, inclusive; an omitted bound is open. */
 export interface Span {
   from?: Version;
   until?: Version;
@@ -27,7 +27,7 @@ export function nearest(version: Version, span: Span): Version {
   return versions[Math.min(Math.max(versions.indexOf(version), first), last)] ?? version;
 }
 
-/** How a control plane, or what stands in front of it, answers a path that it does not have. */
+/** How a control plane, or something in front of it, answers a path that does not exist. */
 export type MissingEndpoint = 'json-404' | 'html-200' | 'html-404' | '405' | '410' | '501';
 
 /** Predefined roles, enough of them to need several pages when a page is small. */

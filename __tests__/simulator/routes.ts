@@ -85,7 +85,7 @@ function userView({ password: _, resetPassword: __, notify: ___, ...shown }: Use
   return shown;
 }
 
-/** `==` on a username acts as a "contains": clients must not take the first hit for the right one. */
+/** `==` on a username acts as a "contains": clients must not assume that the first hit is the right one. */
 function filteredUsers({ plane, query }: Call): User[] {
   const [, field, operator, value] = /^(\w+)(==|=@)(.+)$/.exec(query.get('filterBy') ?? '') ?? [];
   if (plane.ignoreUserFilter || field === undefined || value === undefined) return plane.state.users;
@@ -161,14 +161,14 @@ function listRules({ plane, query }: Call): Answer {
   return json(200, { totalRecords: found.length, displayRecords: shown.length, accessRules: shown });
 }
 
-/** Whether the rule is there, word for word. */
+/** Whether exactly this rule exists. */
 function isDuplicate({ state }: Plane, wanted: Omit<AccessRuleSeed, 'createdBy'>): boolean {
   const words = (rule: AccessRuleSeed) =>
     [rule.subjectId, rule.subjectType, rule.roleId, rule.scopeId, rule.scopeType].join(' ');
   return state.accessRules.some((rule) => words(rule) === words(wanted));
 }
 
-/** Unless told otherwise, a second rule with the same words is made, so that a client's duplicates show. */
+/** By default, a second rule with the same content is created, so that a client's duplicates show. */
 function createRule({ plane, fields, caller }: Call): Answer {
   const subjectId = text(fields['subjectId']);
   const subjectType = text(fields['subjectType']);
@@ -249,7 +249,7 @@ function isForbidden({ forbidden }: Plane, { path }: Endpoint): boolean {
   return path.split('/').some((part) => Object.hasOwn(resources, part) && forbidden.has(resources[part]!));
 }
 
-/** Who calls, or why they may not. */
+/** The caller, or why the call is refused. */
 function admit(plane: Plane, endpoint: Endpoint, request: RequestSeen): Subject | Answer {
   const subject = plane.state.subjectOf(bearer(request));
   if (!subject) return refusal(401, 'Unauthorized', 'The access token is missing, unknown or expired');
@@ -266,7 +266,7 @@ function refuseBody(endpoint: Endpoint, request: RequestSeen, problems: string[]
   return oauthRefusal(400, unsupported ? 'unsupported_grant_type' : 'invalid_request', problems.join('; '));
 }
 
-/** What the control plane answers, with the work done. `path` comes without the prefix. */
+/** The control plane's answer, with the work done. `path` excludes the prefix. */
 export function answerRequest(plane: Plane, request: RequestSeen): Answer {
   const { pathname, query } = splitPath(request.path);
   const present = matchesOf(pathname).filter(({ endpoint }) => within(plane.version, endpoint));

@@ -23,13 +23,13 @@ export interface ServerOptions {
   now?: () => number;
   /** Sends no `Date` header. */
   omitDate?: boolean;
-  /** Connections stay open when left out. */
+  /** Connections stay open if omitted. */
   afterAnswer?: AfterAnswer;
 }
 
 export interface RecordedRequest {
   method: string;
-  /** Path and query exactly as sent, the prefix included. */
+  /** Path and query exactly as sent, including the prefix. */
   path: string;
   /** Names in lower case. */
   headers: Record<string, string | string[] | undefined>;
@@ -38,7 +38,7 @@ export interface RecordedRequest {
   body: string;
   /** The number of the TCP connection, from 1. */
   connection: number;
-  /** The status whose head was sent in full; absent when none was. */
+  /** The status whose head was sent in full; absent if none was. */
   status?: number;
   /** Milliseconds, by the server's clock. */
   at: number;
@@ -52,12 +52,12 @@ export interface Log {
 export interface Received {
   /** The request as the service sees it. */
   request: RequestSeen;
-  /** Does what was asked. `passedOn`: the client gets the answer as it is, so the contract speaks about it. */
+  /** Does what was asked. `passedOn`: the client gets the answer as it is, so the contract applies to it. */
   work: (passedOn: boolean) => Answer;
 }
 
 export interface Service {
-  /** Notes what breaks the contract in a request. */
+  /** Records violations of the contract in a request. */
   receive: (recorded: RecordedRequest) => Received;
   /** How the service words an error. */
   refusal: (status: number, message: string, details?: string) => Answer;
@@ -67,11 +67,11 @@ export interface LoopbackServer {
   /** Without a trailing slash. */
   origin: string;
   port: number;
-  /** TCP connections made so far. */
+  /** Number of TCP connections so far. */
   connections: () => number;
   fault: (rule: FaultRule) => void;
   clearFaults: () => void;
-  /** Resolves when nothing is left to be carried out later (`workAfter`). */
+  /** Resolves once no delayed work (`workAfter`) is left. */
   settled: () => Promise<void>;
   close: () => Promise<void>;
 }
@@ -181,7 +181,7 @@ function goneSignal(running: Running, response: ServerResponse): AbortSignal {
 
 async function serve(running: Running, message: IncomingMessage, response: ServerResponse): Promise<void> {
   response.on('error', () => {});
-  // Only the clock of the service says what time it is.
+  // Only the service's clock counts.
   response.sendDate = false;
   const connection = running.connections.under(message.socket);
   const recorded = record(running, message, connection.number, await readAll(message));
@@ -244,7 +244,7 @@ async function closeServer(server: Server, running: Running): Promise<void> {
   await closed;
 }
 
-/** Serves a simulated service on the loopback interface; what comes in is written to the log. */
+/** Serves a simulated service on the loopback interface; requests are written to the log. */
 export async function startServer(options: ServerOptions, service: Service, log: Log): Promise<LoopbackServer> {
   const faults = new Faults();
   const closing = new AbortController();

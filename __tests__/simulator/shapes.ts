@@ -25,7 +25,9 @@ export const object = (fields: Record<string, Field>): ObjectShape => ({ type: '
 export const list = (items: Shape): Shape => ({ type: 'list', items });
 export const required = (shape: Shape, span: Span = {}): Field => ({ ...shape, ...span, required: true });
 
-/** `breach`: the client is wrong in every version. Otherwise only this version refuses it, which no client can foresee. */
+/**
+ * `breach`: the client is wrong in every version. Otherwise only this version refuses it, which no client can foresee.
+ */
 export interface Finding {
   breach: boolean;
   text: string;
@@ -77,7 +79,7 @@ function checkInteger(shape: Extract<Shape, { type: 'integer' }>, value: unknown
   return tooSmall || tooLarge ? [breach(`${where} is out of range`)] : [];
 }
 
-/** What is wrong with a value. */
+/** The problems with a value. */
 export function check(shape: Shape, value: unknown, place: Place): Finding[] {
   const { where, version } = place;
   if (value === null) return shape.nullable ? [] : [breach(`${where} is null`)];

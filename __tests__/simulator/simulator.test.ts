@@ -99,7 +99,7 @@ describe('tokens', () => {
     expect(simulator.violations).toEqual([]);
   });
 
-  test('a token is a JWT that the server takes until its own clock says otherwise', async () => {
+  test('a token is a JWT that the server accepts until its own clock says otherwise', async () => {
     let now = Date.UTC(2026, 0, 1);
     const simulator = await start({ now: () => now, tokenLifetime: 60 });
     const token = await login(simulator);
@@ -218,7 +218,7 @@ describe('further grants', () => {
 });
 
 describe('applications', () => {
-  test('what one tells of itself: who made it, when it last got a token, whether it may', async () => {
+  test('what one says about itself: who created it, when it last got a token, whether it is enabled', async () => {
     let now = Date.UTC(2026, 0, 1);
     const simulator = await start({ now: () => now });
     const token = await login(simulator);
@@ -250,7 +250,7 @@ describe('applications', () => {
     expect((await call(`${simulator.url}/api/v1/token`, { json })).status).toBe(400);
   });
 
-  test('two of one name, and one without a time, can be there', async () => {
+  test('two with the same name, and one without a time, can exist', async () => {
     const simulator = await start({ nullCreatedAt: true });
     const token = await login(simulator);
     simulator.addApplication({ name: 'app-1' });
@@ -419,7 +419,7 @@ describe('access rules and roles', () => {
     expect(simulator.violations).toHaveLength(violations);
   });
 
-  test('a rule that is there can be refused', async () => {
+  test('an existing rule can be refused', async () => {
     const simulator = await start({ refuseDuplicateRules: true });
     const token = await login(simulator);
     simulator.addApplication({ name: 'app-1' });
@@ -606,7 +606,7 @@ describe('the contract', () => {
     expect(simulator.connections).toBe(2);
   });
 
-  test('what goes beyond the rate limit is put off', async () => {
+  test('requests beyond the rate limit are deferred', async () => {
     let now = 0;
     const simulator = await start({ rateLimit: 2, now: () => now });
     const token = await login(simulator);

@@ -49,14 +49,14 @@ export type {
 
 /** The clock is also that of `createdAt` and of token expiry. */
 export interface SimulatorOptions extends ServerOptions {
-  /** 2.24 when left out. */
+  /** 2.24 if omitted. */
   version?: Version;
   /** Such as `/runai`. */
   pathPrefix?: string;
   admin?: { username: string; password: string };
   /** Seconds. */
   tokenLifetime?: number;
-  /** Requests per second by the server's clock; what goes beyond gets 429. */
+  /** Requests per second by the server's clock; anything beyond gets 429. */
   rateLimit?: number;
   usersPageLimit?: number;
   rolesPageLimit?: number;
@@ -65,20 +65,20 @@ export interface SimulatorOptions extends ServerOptions {
   guideShapes?: boolean;
   /** Create-application answers come without `clientId`, which then equals the name. */
   omitClientId?: boolean;
-  /** The client id of a new application; its name when left out. */
+  /** The client id of a new application; its name if omitted. */
   clientIdOf?: (name: string) => string;
-  /** What is made has no `createdAt`. */
+  /** New objects have no `createdAt`. */
   nullCreatedAt?: boolean;
-  /** Answers 409 to an access rule that is there, where the documents name no such status. */
+  /** Answers 409 to an access rule that exists, although the documents do not mention that status. */
   refuseDuplicateRules?: boolean;
   ignoreOrgUnitFilter?: boolean;
-  /** The most projects or departments of a page; 500 when left out. */
+  /** The maximum number of projects or departments per page; 500 if omitted. */
   orgUnitsPageLimit?: number;
   /** The clusters come as `{clusters: […]}`, not as a bare list. */
   clustersInObject?: boolean;
-  /** Resources that nobody may touch, the administrator included: 403. */
+  /** Resources that nobody may access, not even the administrator: 403. */
   forbid?: Resource[];
-  /** What `/api/v1/token` says to wrong credentials; 400, the documented one, when left out. */
+  /** The status of `/api/v1/token` for wrong credentials; 400, the documented one, if omitted. */
   wrongPasswordStatus?: 400 | 401;
   missingEndpoint?: MissingEndpoint;
   tokenFields?: TokenFields;
@@ -86,11 +86,13 @@ export interface SimulatorOptions extends ServerOptions {
   externalTokens?: string[];
   /** What a token of the OIDC stand-in must be for. */
   oidcAudience?: string;
-  /** Seconds; 300 when left out. */
+  /** Seconds; 300 if omitted. */
   oidcLifetime?: number;
-  /** The subject names the repository, or also its immutable ids as for those made since July 2026; `names` when left out. */
+  /**
+   * The subject names the repository, or also its immutable ids as for those made since July 2026; `names` if omitted.
+   */
   oidcSubject?: 'names' | 'ids';
-  /** Whether an exchanged external token may do everything; true when left out. */
+  /** Whether an exchanged external token may do everything; true if omitted. */
   externalIsAdministrator?: boolean;
 }
 
@@ -102,7 +104,7 @@ export interface Simulator {
   admin: { username: string; password: string };
   requests: RecordedRequest[];
   violations: string[];
-  /** TCP connections made so far. */
+  /** Number of TCP connections so far. */
   readonly connections: number;
   applications: Application[];
   /** The administrator is the first one. */
@@ -127,7 +129,7 @@ export interface Simulator {
   isValidToken(token: string): boolean;
   fault(rule: FaultRule): void;
   clearFaults(): void;
-  /** Resolves when nothing is left to be carried out later (`workAfter`). */
+  /** Resolves once no delayed work (`workAfter`) is left. */
   settled(): Promise<void>;
   /** GitHub's side of OpenID Connect: a caller appends `&audience=` to the URL. */
   oidc: { url: string; requestToken: string; audience: string; subject: string };

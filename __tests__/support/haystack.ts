@@ -19,7 +19,7 @@ function base64Forms(bytes: Buffer): [string, string][] {
   return [0, 1, 2].flatMap((offset) => {
     const encoded = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64');
     const last = (offset + bytes.length) % 3 === 0 ? encoded.length : encoded.replace(/=+$/, '').length - 1;
-    // The characters at both ends depend on what stands beside the secret.
+    // The characters at both ends depend on what comes before and after the secret.
     const sure = encoded.slice(offset === 0 ? 0 : offset + 1, last);
     const url = sure.replaceAll('+', '-').replaceAll('/', '_');
     return [
@@ -79,7 +79,7 @@ export function formsOf(secret: string): [string, string][] {
     ['hex', hex.toUpperCase()],
     ...base64Forms(bytes),
   ];
-  // A log line that was made of the form holds blanks in place of the control characters.
+  // A log line made from the form has spaces instead of the control characters.
   const oneLine = forms.map(([name, form]): [string, string] => [name, form.replace(controls, ' ').trim()]);
   const all = new Map<string, string>();
   for (const [name, form] of [...forms, ...oneLine]) if (!all.has(form)) all.set(form, name);

@@ -12,7 +12,7 @@ interface Scene {
   inputs: Inputs;
   simulator: Simulator;
   github: Github | undefined;
-  /** Whether the file of GITHUB_OUTPUT could be written to. */
+  /** Whether the GITHUB_OUTPUT file could be written to. */
   hasOutputs: boolean;
 }
 
@@ -77,7 +77,9 @@ export function secretsIn(inputs: Inputs): string[] {
   });
 }
 
-/** Each secret is masked before any line that follows, and turns up nowhere but in masks and in outputs that are secret. */
+/**
+ * Each secret is masked before any line that follows, and turns up nowhere but in masks and in outputs that are secret.
+ */
 function checkMasks({ log, stderr, summary, outputs, masks }: StepResult, { inputs, simulator, github }: Scene): void {
   const given = secretsIn(inputs);
   const begin = log.findIndex(({ command }) => command !== 'add-mask');

@@ -44,7 +44,18 @@ export interface Played {
   trace: string[];
 }
 
-/** Plays a sequence, and says what was violated. */
+/**
+ * Plays a sequence, and says what was violated. What must hold (`World` checks it all the time):
+ * - who read the stored secret can sign in for `overlap-hours`, unless a person made it useless;
+ * - a run deletes nothing that is stored, that a job may hold, or that a job has used within `overlap-hours`;
+ * - after a run without a fault the stored secret works, unless a person made it useless and no rotation was due since;
+ * - the family stays small, as `calmDown` says;
+ * - what was issued was published; what a green run says is how things stand at the servers.
+ *
+ * What is taken for granted: a job holds what it read for at most `overlap-hours`, and nobody else signs in; the clock of a
+ * server may be wrong, but always by as much; a server does what it says it has done; people change nothing in the seconds
+ * in which a run is under way, other than by runs of their own.
+ */
 export async function play({ options, steps }: Sequence): Promise<Played> {
   const world = await World.start(options);
   try {

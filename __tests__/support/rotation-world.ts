@@ -217,7 +217,7 @@ export class World {
     this.#readings.push({ clientId, at: this.simulation.now });
     this.note(`a job reads ${clientId}, to sign in after ${signsInAfter.join(', ')} overlaps`);
     for (const share of signsInAfter) {
-      // A job that is held for exactly the overlap is the longest that is promised anything.
+      // The promises cover jobs that take at most the overlap.
       this.simulation.at(this.simulation.now + share * this.overlap, () => this.#signIn(credentials));
     }
   }
@@ -283,7 +283,7 @@ export class World {
     else this.#ruined.add(member.clientId);
   }
 
-  /** Gives the stored application its access rule by hand, as somebody does who gives no access-rules. */
+  /** Gives the stored application its access rule by hand, as people do who do not set access-rules. */
   giveRule(): void {
     const { storedMember } = this;
     if (!storedMember) return;
@@ -293,7 +293,7 @@ export class World {
 
   // --- Runs
 
-  /** Runs the action, or several at once, each so many milliseconds after the first. */
+  /** Runs the action, or several at once, each a given number of milliseconds after the first. */
   async rotate(runs: { after: number; options: RunOptions; inPlace?: Application | undefined }[]): Promise<void> {
     const isAlone = runs.length === 1 && this.#late === 0;
     const started = this.simulation.now;
@@ -336,7 +336,7 @@ export class World {
     const clock = process.clock(options.skew);
     const write = (text: string) => void log.push(text);
     const logger = { debug: () => {}, info: write, notice: write, warning: write };
-    // What is masked, and how a server's text is made fit to be shown, is none of the model's business.
+    // What is masked, and how a server's text is made safe to show, does not concern the model.
     const [mask, clean] = [() => {}, (text: string) => text];
     const cancellation = new Cancellation();
     const transport = new WatchedTransport(
@@ -404,7 +404,7 @@ export class World {
     };
   }
 
-  /** The stored credentials, where runs use them and they may manage applications; else the administrator's. */
+  /** The stored credentials, where runs use them and they may manage applications; otherwise the administrator's. */
   #callerCredentials(inPlace: Application | undefined): Credentials {
     const { storedMember, stored, plane } = this;
     const isAdministrator = plane.accessRules.some(({ subjectId }) => subjectId === storedMember?.clientId);
@@ -446,9 +446,9 @@ export class World {
     this.#observe();
   }
 
-  // --- What must hold
+  // --- What must be true
 
-  /** Looks what has changed at the servers. */
+  /** Checks what has changed on the servers. */
   #observe(): void {
     const { members } = this;
     for (const gone of this.#members.filter((member) => !members.includes(member))) {
@@ -517,7 +517,10 @@ export class World {
     return error instanceof RunaiError && error.code === 'unverified';
   }
 
-  /** What the control plane issued, and said so, is published. Where it is stored, it was published before. */
+  /**
+   * Everything that the control plane issued, in an answer that arrived, is published. If it is stored, it was
+   * published before.
+   */
   #checkIssued(
     outputs: Outputs,
     { options, isAlone, before }: { options: RunOptions; isAlone: boolean; before: Before },
@@ -535,7 +538,7 @@ export class World {
     return this.members.map(({ clientId, secret }) => `${clientId}:${secret}`);
   }
 
-  /** What the outputs of a successful run say is how things stand. */
+  /** The outputs of a successful run describe the actual state. */
   #checkGreen(outputs: Outputs, { isAlone }: { isAlone: boolean }): void {
     const application = this.plane.applications.find(({ id }) => id === outputs['app-id']);
     const { name, clientId } = application ?? {};
@@ -553,7 +556,10 @@ export class World {
     if (!this.#works(credentials) && !this.#isRuined(credentials)) this.#violated('what was stored does not work');
   }
 
-  /** After a run without a fault, a working secret is stored; the one exception is what people did, until a rotation is due. */
+  /**
+   * After a run without a fault, a working secret is stored; the one exception is what people did, until a rotation is
+   * due.
+   */
   #checkHealed(outputs: Outputs, before: Before): void {
     const { stored, storedMember } = this;
     const age = this.simulation.now - before.writtenAt;

@@ -40,12 +40,12 @@ export interface StepOptions {
 }
 
 export interface StepResult {
-  /** Null when a signal ended the process. */
+  /** Null if a signal ended the process. */
   exitCode: number | null;
   signal: NodeJS.Signals | null;
   stdout: string;
   stderr: string;
-  /** What the file of GITHUB_OUTPUT held, read as a runner reads it. */
+  /** The contents of the GITHUB_OUTPUT file, parsed as a runner parses it. */
   outputs: Record<string, string>;
   summary: string;
   log: LogLine[];
@@ -58,7 +58,7 @@ export interface StepResult {
   hung: boolean;
   /** Milliseconds. */
   duration: number;
-  /** All that the step wrote to its working directory, its temp folder, its state and environment files. */
+  /** Everything that the step wrote to its working directory, its temp folder, its state and environment files. */
   strayFiles: string[];
 }
 
@@ -67,12 +67,12 @@ export interface RunningStep {
   result: Promise<StepResult>;
 }
 
-/** What every step loads before the bundle, in `npm run test:windows-like`. */
+/** The module that every step loads before the bundle, in `npm run test:windows-like`. */
 const preload = process.env['STEP_PRELOAD'] ? ['--require', process.env['STEP_PRELOAD']] : [];
 
 let copy: string | undefined;
 
-/** The action as a runner has it: action.yml and dist, in a folder of their own, far from any node_modules. */
+/** The action as a runner has it: action.yml and dist, in a separate folder, far from any node_modules. */
 export function actionFolder(): string {
   if (copy === undefined) {
     copy = mkdtempSync(join(tmpdir(), 'action-'));
@@ -84,7 +84,7 @@ export function actionFolder(): string {
   return copy;
 }
 
-/** Runs one step with the committed bundle, in a process of its own, as a runner would. */
+/** Runs one step with the committed bundle, in a separate process, as a runner would. */
 export function runStep(options: StepOptions): Promise<StepResult> {
   return startStep(options).result;
 }
@@ -165,7 +165,7 @@ async function collect(
       .filter(Boolean)
       .concat(filesBelow(join(folder, 'work')), filesBelow(join(folder, 'temp'))),
   };
-  // Windows may hold on to a file of a process that has just ended.
+  // Windows may keep a file locked after its process has just ended.
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   return result;
 }
@@ -177,7 +177,7 @@ function filesBelow(folder: string): string[] {
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'));
 }
 
-/** Reads `name=value` and `name<<delimiter` as a runner does. Throws where a runner would fail the step. */
+/** Reads `name=value` and `name<<delimiter` as a runner does. Throws if a runner would fail the step. */
 export function readOutputFile(text: string): Record<string, string> {
   const outputs: Record<string, string> = {};
   const lines = text.split(/(?<=\n)/);

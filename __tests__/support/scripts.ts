@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { missingTools } from './workflow.ts';
 
-/** Programs that the scripts of our workflows need and this machine lacks. On Windows, bash may be any of several. */
+/**
+ * Programs that the scripts of our workflows need but this machine lacks. On Windows, there may be several kinds of
+ * bash.
+ */
 export function missingForScripts(...tools: string[]): string[] {
   return process.platform === 'win32' ? ['a bash of its own'] : missingTools('bash', ...tools);
 }

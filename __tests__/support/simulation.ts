@@ -5,7 +5,10 @@ interface Event {
   fire: () => unknown;
 }
 
-/** Time that passes only when nothing is left to do at the present moment, so hours cost nothing and nothing depends on chance. */
+/**
+ * Simulated time, which passes only once nothing is left to do at the current moment: hours take no time, and runs are
+ * deterministic.
+ */
 export class Simulation {
   /** Milliseconds since the epoch. */
   now: number;
@@ -15,13 +18,13 @@ export class Simulation {
     this.now = start;
   }
 
-  /** Plans something. Of two events at one moment, the one that was planned first comes first. */
+  /** Schedules an event. Of two events at the same moment, the one scheduled first comes first. */
   at(at: number, fire: () => unknown): void {
     const later = this.#events.findIndex((event) => event.at > at);
     this.#events.splice(later === -1 ? this.#events.length : later, 0, { at, fire });
   }
 
-  /** Lets everything happen that is planned until then. */
+  /** Lets everything scheduled until then happen. */
   async advanceTo(time: number): Promise<void> {
     while (this.#events[0] && this.#events[0].at <= time) await this.#next();
     this.now = Math.max(this.now, time);
@@ -43,7 +46,7 @@ export class Simulation {
 /** A program in simulated time. It does one thing at a time, and others get their turn only while it pauses. */
 export class Process {
   isOver = false;
-  /** What it ended with, unless it ended well. */
+  /** The error that it ended with, if any. */
   error: unknown;
   /** Whether it was killed. */
   wasKilled = false;
@@ -72,7 +75,7 @@ export class Process {
     });
   }
 
-  /** Ends the process where it stands: whoever awaits this waits for ever. */
+  /** Stops the process where it is: whoever awaits this waits forever. */
   kill(): Promise<never> {
     this.wasKilled = true;
     this.#end();
@@ -84,7 +87,7 @@ export class Process {
     return {
       now: () => this.#simulation.now + skew,
       sleep: (ms, signal) => (signal.aborted ? Promise.resolve() : this.pause(ms)),
-      // Every server in the simulation answers or breaks off at once.
+      // Every server in the simulation answers or closes the connection at once.
       after: () => () => {},
     };
   }

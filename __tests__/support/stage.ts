@@ -6,19 +6,19 @@ import { type RunningStep, type StepOptions, type StepResult, startStep } from '
 
 type Inputs = StepOptions['inputs'];
 type Options = Omit<StepOptions, 'inputs'> & {
-  /** Whether the file of GITHUB_OUTPUT can be written to; true when left out. */
+  /** Whether the GITHUB_OUTPUT file can be written to; true if omitted. */
   hasOutputs?: boolean;
 };
 
 export interface Stage extends AsyncDisposable {
   simulator: Simulator;
   github: Github;
-  /** What a runner says of the repository and of GitHub. */
+  /** What a runner says about the repository and about GitHub. */
   env: Record<string, string>;
   /** Runs a step, as the administrator unless the inputs say otherwise, and checks what is promised of every step. */
   run(inputs: Inputs, options?: Options): Promise<StepResult>;
   start(inputs: Inputs, options?: Options): RunningStep;
-  /** Moves the clocks of both servers on; the step's own stays as it is. */
+  /** Moves the clocks of both servers forward; the step's own clock is unchanged. */
   pass(hours: number): Promise<void>;
 }
 
@@ -56,7 +56,7 @@ export async function openStage(options: SimulatorOptions & { github?: GithubOpt
     run: (inputs, more) => start(inputs, more).result,
     async pass(hours) {
       ahead += hours * 3_600_000;
-      // The names of applications that take turns differ by the second in which they were made.
+      // The names of applications that take turns differ by the second of their creation.
       await sleep(1_000 - (Date.now() % 1_000));
     },
     async [Symbol.asyncDispose]() {
@@ -67,12 +67,12 @@ export async function openStage(options: SimulatorOptions & { github?: GithubOpt
 
 type Server = Pick<Simulator | Github, 'requests'>;
 
-/** The requests to a server with this method and this in their path. */
+/** The requests to a server with this method, and with this text in their path. */
 export function sent({ requests }: Server, method: string, path: RegExp | string = ''): RecordedRequest[] {
   return requests.filter((request) => request.method === method && request.path.match(path));
 }
 
-/** Resolves once the server has received so many such requests. */
+/** Resolves once the server has received this many such requests. */
 export async function received(server: Server, method: string, path: RegExp | string, count = 1): Promise<void> {
   while (sent(server, method, path).length < count) await sleep(5);
 }

@@ -5,7 +5,7 @@ import { readLog } from './log.ts';
 import type { StepResult } from './runner.ts';
 
 /**
- * Text with all that changes from run to run replaced by names that do not.
+ * Text in which everything that varies from run to run is replaced by stable names.
  * @param secrets that are always the same, so that the form in which each turns up can be named
  * @param issued secrets that are random
  */
@@ -30,7 +30,7 @@ export function normalizer(secrets: string[], issued: string[]) {
       result
         .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, (id) => nameFor('id', id))
         .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>')
-        // The name of a member of a family ends with when it was made.
+        // The name of a member of a family ends with the time of its creation.
         .replace(/\b\d{8}-\d{6}\b/g, (moment) => nameFor('moment', moment))
         .replace(/(127\.0\.0\.1|localhost):\d+/g, '$1:<port>')
         .replace(/ in \d+ ms/g, ' in <n> ms')
@@ -38,7 +38,7 @@ export function normalizer(secrets: string[], issued: string[]) {
   };
 }
 
-/** The forms that a secret takes on the way, and what to call them. */
+/** The forms that a secret takes along the way, and their names. */
 function formsOf(secret: string): { form: string; secret: string; how: string }[] {
   const encoded = encodeURIComponent(secret);
   const strict = encoded.replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
@@ -69,11 +69,11 @@ interface Servers {
   simulator: Simulator;
   /** Shown where the step has called it. */
   github?: Github;
-  /** What the inputs hold. */
+  /** The values of the inputs. */
   secrets: string[];
 }
 
-/** All that a step showed, wrote, sent and stored, in the order in which it did. */
+/** Everything that a step showed, wrote, sent and stored, in order. */
 export function transcript(result: StepResult, { simulator, github, secrets }: Servers): string {
   const issued = simulator.secretsIssued.filter((secret) => !secrets.includes(secret));
   const normalize = normalizer(secrets, [...issued, ...(github?.tokens ?? [])]);
@@ -119,7 +119,8 @@ function requestsOf(simulator: Simulator, github: Github | undefined): string[] 
 
 function requestText({ method, path, rawHeaders, body, status }: RecordedRequest): string {
   const headers = rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${rawHeaders[index + 1]}`] : []));
-  // The others are the same in all requests (action/requests.test.ts has them all), or change with the length of a secret.
+  // The others are the same in all requests (action/requests.test.ts has them all), or change with the length of a
+  // secret.
   const shown = headers.filter((header) => /^(authorization|content-type): /i.test(header));
   const sealed = body
     .replace(/"encrypted_value":"[^"]*"/, '"encrypted_value":"<sealed>"')

@@ -1,6 +1,6 @@
 import { data, Evaluator, Lexer, Parser } from '@actions/expressions';
 
-/** What an expression can see: its contexts by name, and how the steps or jobs before it went. */
+/** What an expression can see: its contexts by name, and the results of the steps or jobs before it. */
 export interface Scope {
   contexts: Record<string, unknown>;
   status: 'success' | 'failure';
@@ -40,13 +40,13 @@ export function fillInAll(mapping: Record<string, unknown> = {}, scope: Scope): 
   return Object.fromEntries(Object.entries(mapping).map(([name, value]) => [name, fillIn(value, scope)]));
 }
 
-/** A text that is one expression and nothing else gives its value, whatever the type. */
+/** A text that is just one expression evaluates to its value, of whatever type. */
 export function valueIn(text: unknown, scope: Scope): unknown {
   const [, expression] = (typeof text === 'string' && /^\$\{\{(.*)\}\}$/s.exec(text.trim())) || [];
   return expression === undefined ? text : evaluate(expression, scope);
 }
 
-/** An `if:`. One that asks for no status wants success as well, as on GitHub. */
+/** An `if:`. One without a status function also requires success, as on GitHub. */
 export function isTrue(condition: unknown, scope: Scope): boolean {
   if (condition === undefined) return scope.status === 'success';
   const expression = String(condition).replace(/^\s*\$\{\{(.*)\}\}\s*$/s, '$1');

@@ -11,7 +11,7 @@ import { type ProgramName, type Stores, writePrograms } from './workflow-stores.
 
 /** The recipes. */
 export const folder = join(root, 'examples');
-/** The workflows that others can call. */
+/** The reusable workflows. */
 export const callable = ['bootstrap.yml', 'rotate.yml'];
 
 export const HOUR = 3_600_000;
@@ -29,23 +29,23 @@ export interface World {
 
 export interface Scenario {
   name: string;
-  /** Of the recipe, or of the workflow that is called. */
+  /** Of the recipe, or of the reusable workflow. */
   file: string;
   /** Changes the workflow as its users are told to. */
   adapt?: (workflow: Workflow) => void;
   /** Whether every run has something to do; otherwise the second one changes nothing. */
   neverSettles?: true;
-  /** What is there before the first run. */
+  /** What exists before the first run. */
   prepare(world: World): void;
-  /** What must hold after every run that succeeded. */
+  /** What must be true after every run that succeeded. */
   checkDone(world: World): void;
-  /** The same where an earlier run broke off and may have left something behind. */
+  /** The same if an earlier run was interrupted and may have left something behind. */
   checkHealed?(world: World): void;
-  /** What must hold after every run, even one that broke off. */
+  /** What must be true after every run, even an interrupted one. */
   checkAlways?(world: World): void;
 }
 
-/** The recipe as it is, or a workflow made of the call that a callable one shows in its first comment. */
+/** The recipe itself, or a workflow made from the example call in a reusable workflow's first comment. */
 export function textOf(file: string): string {
   if (!callable.includes(file)) return readFileSync(join(folder, file), 'utf8');
   const text = readFileSync(join(root, '.github/workflows', file), 'utf8');
@@ -59,7 +59,7 @@ export function workflowOf({ file, adapt }: Pick<Scenario, 'file' | 'adapt'>): W
   return workflow;
 }
 
-/** Gives `use` a world of its own, and checks that everybody kept to the API. */
+/** Gives `use` its own world, and checks that everybody followed the API. */
 export async function inWorld(version: Version, use: (world: World) => Promise<void>): Promise<void> {
   const temp = mkdtempSync(join(tmpdir(), 'recipe-'));
   let applications = 0;
@@ -124,11 +124,11 @@ function rulesOf({ simulator }: World, subjectId: string): string[] {
   return own.map(({ roleId, scopeType, scopeId }) => `${roleId} @ ${scopeType}:${scopeId}`).sort();
 }
 
-/** All applications but the administrator. */
+/** All applications except the administrator. */
 export const names = ({ simulator }: World) =>
   simulator.applications.map((application) => application.name).filter((one) => one !== 'platform-admin');
 
-/** The client id in credentials with which somebody can sign in. */
+/** The client id in credentials that can sign in. */
 export function checkCredentials({ simulator }: World, credentials: string | undefined): string {
   const [, clientId = '', secret = ''] = /^([^:]*):(.*)$/s.exec(credentials ?? '') ?? [];
   assert.ok(simulator.isValidSecret(clientId, secret), 'the stored credentials do not work');
@@ -145,7 +145,7 @@ export function addStored(world: World, appName: string, { place = production }:
   world.github.editSecret(place, name, { value: `${clientId}:${secret}` });
 }
 
-/** Nothing was made, and the recipe's own request was answered well. */
+/** Nothing was created, and the recipe's own request succeeded. */
 function checkTokenUsed(world: World): void {
   const { method, status } = world.simulator.requests.at(-1) ?? {};
   assert.deepEqual({ method, status }, { method: 'GET', status: 200 });
@@ -181,7 +181,7 @@ function checkRotated(world: World, { appName, place }: { appName: string; place
   assert.ok(world.simulator.requests.some(({ path }) => path.endsWith('/secret')));
 }
 
-/** What the names of a family begin with, by the words of the contract. */
+/** The prefix of the names of a family, as the contract defines it. */
 function familyOf({ github }: World): string {
   const text = `${production.replace(':', `:${github.repositoryId}:`)}:${name}`;
   return `ci-runner-${createHash('sha256').update(text).digest('hex').slice(0, 6)}-`;
@@ -189,7 +189,7 @@ function familyOf({ github }: World): string {
 
 const stampOf = (moment: Date) => moment.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
 
-/** A member of the family, as a run so long ago made it. */
+/** A member of the family, as created by a run this long ago. */
 export function addMember(world: World, { age, unused }: { age: number; unused: number | null }): Application {
   const made = new Date(Date.now() - age);
   const member = world.simulator.addApplication({
@@ -201,7 +201,7 @@ export function addMember(world: World, { age, unused }: { age: number; unused: 
   return member;
 }
 
-/** Makes everything that has a time so much older, and so the names of a family, too. */
+/** Makes everything that has a time older, including the names of a family. */
 export function letTimePass({ simulator, github }: World, milliseconds: number): void {
   const earlier = (moment: string) => new Date(Date.parse(moment) - milliseconds).toISOString();
   for (const { place, name: secret, createdAt, updatedAt } of [...github.secrets])
@@ -222,19 +222,19 @@ export function signIn(world: World): void {
   if (inUse) inUse.lastLogin = new Date().toISOString();
 }
 
-/** Stores the credentials of a member, a minute after it was made. */
+/** Stores the credentials of a member, a minute after it was created. */
 function store(world: World, { clientId, secret, createdAt }: Application): void {
   const updatedAt = Date.parse(createdAt ?? '') + 60_000;
   world.github.editSecret(production, name, { value: `${clientId}:${secret}`, createdAt: updatedAt, updatedAt });
 }
 
-/** So many members are left, and the newest one is in use, with the access that it needs. */
+/** This many members are left, and the newest one is in use, with the access that it needs. */
 export function checkFamily(world: World, members: number): void {
   assert.equal(names(world).length, members, names(world).join(', '));
   checkInUse(world);
 }
 
-/** The newest member is in use: one that a broken run has left behind is older. */
+/** The newest member is in use: one that an interrupted run has left behind is older. */
 function checkInUse(world: World): void {
   const family = names(world).sort();
   for (const one of family) assert.ok(one.startsWith(familyOf(world)), one);
@@ -253,7 +253,7 @@ function checkOtherStores(world: World): void {
   }
 }
 
-/** Hands the one job of a call other values. */
+/** Passes other values to the one job of a call. */
 function withInputs(values: Record<string, unknown>) {
   return ({ jobs }: Workflow): void => {
     for (const job of Object.values(jobs)) {
@@ -265,7 +265,7 @@ function withInputs(values: Record<string, unknown>) {
 
 const inPlace = { 'overlap-hours': undefined, 'access-rules': undefined };
 
-/** The two rotations without downtime: as a recipe, and as a workflow that is called. */
+/** The two rotations without downtime: as a recipe, and as a reusable workflow. */
 const withoutDowntime = ['rotate-without-downtime.yml', 'rotate.yml'].flatMap((file): Scenario[] => [
   {
     name: `${file} for the first time`,

@@ -1,5 +1,6 @@
-// Stand-ins for vault, aws and kubectl, each run as a process of its own: the commands that other-stores.yml uses, word for
-// word, on a file that takes the place of the stores.
+// Stand-ins for vault, aws and kubectl, each run as a separate process: the commands that other-stores.yml uses, word
+// for
+// word, on a file that replaces the stores.
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,13 +9,13 @@ const programNames = ['vault', 'aws', 'kubectl'] as const;
 
 export type ProgramName = (typeof programNames)[number];
 
-/** A command that is to fail once, before or after it has done its work. */
+/** A command that should fail once, before or after it has done its work. */
 export interface StoreFault {
   line: string;
   when: 'before' | 'after';
 }
 
-/** What the three programs work on: a folder that holds what each of them has stored. */
+/** What the three programs work on: a folder with what each of them has stored. */
 export class Stores {
   readonly folder: string;
 
@@ -22,7 +23,7 @@ export class Stores {
     this.folder = folder;
   }
 
-  /** Every command line, as any process of the machine could have read it. */
+  /** Every command line, as any process on the machine could have read it. */
   get commandLines(): string[] {
     const file = join(this.folder, 'lines');
     return existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n') : [];
@@ -41,7 +42,7 @@ export class Stores {
     writeFileSync(join(this.folder, 'fault.json'), JSON.stringify(fault));
   }
 
-  /** How the command is to fail, which it then does once. */
+  /** How the command should fail, which it does once. */
   takeFault(line: string): StoreFault['when'] | undefined {
     const file = join(this.folder, 'fault.json');
     if (!existsSync(file)) return undefined;
@@ -56,7 +57,7 @@ export class Stores {
   }
 }
 
-/** Writes the three programs into `bin` in the folder, and gives what they share. */
+/** Writes the three programs into `bin` in the folder, and returns what they share. */
 export function writePrograms(folder: string): { programs: string; stores: Stores } {
   const programs = join(folder, 'bin');
   mkdirSync(programs);
@@ -71,7 +72,7 @@ export function writePrograms(folder: string): { programs: string; stores: Store
 interface Command {
   /** Whether the real one reads standard input here. */
   reads?: true;
-  /** The value to store, out of what was read. */
+  /** The value to store, extracted from what was read. */
   stores?: (stdin: string) => string;
   prints: (stdin: string) => string;
 }

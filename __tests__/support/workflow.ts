@@ -29,7 +29,7 @@ export interface Job {
   outputs?: Record<string, unknown>;
   env?: Record<string, unknown>;
   strategy?: { matrix?: Record<string, unknown> };
-  /** Empty where the job calls a workflow. */
+  /** Empty if the job calls a workflow. */
   steps: Step[];
   /** The workflow that the job calls. */
   uses?: string;
@@ -44,7 +44,7 @@ interface CallInput {
   default?: unknown;
 }
 
-/** What a workflow takes from one that calls it. */
+/** What a workflow gets from its caller. */
 export interface Call {
   inputs?: Record<string, CallInput>;
   secrets?: Record<string, { description?: string; required?: boolean }>;
@@ -73,7 +73,7 @@ export interface StepRun {
 export interface JobRun {
   id: string;
   conclusion: Conclusion;
-  /** What other jobs get: without any output that holds a masked value. */
+  /** What other jobs get: without any output that contains a masked value. */
   outputs: Record<string, string>;
   steps: StepRun[];
   /** The log as GitHub shows it. */
@@ -89,11 +89,11 @@ export interface WorkflowRun {
   shown: string[];
 }
 
-/** Variables by the place that keeps them. */
+/** Variables by the place where they are stored. */
 export type Variables = Partial<Record<PlaceName, Record<string, string>>>;
 
 export interface WorkflowOptions {
-  /** Keeps the secrets, and answers the action. */
+  /** Stores the secrets, and answers the action. */
   github?: Github;
   variables?: Variables;
   inputs?: Record<string, unknown>;
@@ -115,7 +115,7 @@ export function readWorkflow(file: string): Workflow {
   return parseWorkflow(readFileSync(file, 'utf8'));
 }
 
-/** Tools that the run steps need and the machine lacks. */
+/** Tools that the run steps need but the machine lacks. */
 export function missingTools(...tools: string[]): string[] {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
   return tools.filter((tool) => !folders.some((folder) => existsSync(join(folder, tool))));
@@ -205,7 +205,7 @@ function variablesOf({ options: { variables = {} } }: Run, environment?: string)
   };
 }
 
-/** Runs the jobs of a workflow of this repository, with what the calling job hands over. */
+/** Runs the jobs of a workflow of this repository, with what the calling job passes. */
 async function callWorkflow(run: Run, { id, job, scope }: { id: string; job: Job; scope: Scope }): Promise<JobRun[]> {
   const [, path] = /^your-org\/runai-auth\/(\.github\/workflows\/[\w-]+\.yml)@v1$/.exec(job.uses ?? '') ?? [];
   if (path === undefined) throw new Error(`This runner does not know ${job.uses}`);
@@ -250,7 +250,7 @@ function checkNames(
   if (missing.length > 0) throw new Error(`The called workflow needs the ${kind} ${missing.join(', ')}`);
 }
 
-/** Every combination of the values of a matrix; one empty one where there is none. */
+/** Every combination of the values of a matrix; one empty one if there is none. */
 function combinations(matrix: Record<string, unknown> = {}, scope: Scope): Record<string, unknown>[] {
   return Object.entries(matrix).reduce<Record<string, unknown>[]>(
     (all, [name, values]) => {
@@ -267,7 +267,7 @@ interface Finished {
   env?: Record<string, string>;
 }
 
-/** Runs the steps of one job, and keeps what a runner keeps over them: environment, outputs, masks, log. */
+/** Runs the steps of one job, and keeps what a runner keeps across them: environment, outputs, masks, log. */
 class JobRunner {
   readonly #run: Run;
   readonly #id: string;
@@ -292,7 +292,7 @@ class JobRunner {
     for (const secret of [run.github.token, ...Object.values(this.#secrets)]) this.#mask(secret);
   }
 
-  /** GitHub reads the secrets of an environment when a job that names it begins. */
+  /** GitHub reads the secrets of an environment when a job that names it starts. */
   #readSecrets(environment: string | undefined): Record<string, string> {
     const { options, queuedSecrets, named } = this.#run;
     const own = environment === undefined ? {} : secretsAt(options.github, `environment:${environment}`);
@@ -328,7 +328,7 @@ class JobRunner {
     if (value !== '') this.#log.push({ command: 'add-mask', text: value });
   }
 
-  /** A runner leaves out whatever holds a masked value. */
+  /** A runner drops every output that contains a masked value. */
   #outputs(): Record<string, string> {
     const masks = this.#log.flatMap(({ command, text }) => (command === 'add-mask' ? [text] : []));
     const entries = Object.entries(fillInAll(this.#job.outputs, this.#scope()));
@@ -390,7 +390,7 @@ class JobRunner {
     return { failed: result.exitCode !== 0, outputs: result.outputs };
   }
 
-  /** What a runner tells every step about the run. */
+  /** The environment in which a runner starts every step. */
   #runnerEnv(): Record<string, string> {
     const { github, options } = this.#run;
     return {
@@ -410,7 +410,7 @@ class JobRunner {
     return { ACTIONS_ID_TOKEN_REQUEST_URL: url, ACTIONS_ID_TOKEN_REQUEST_TOKEN: requestToken };
   }
 
-  /** A token with the permissions that were asked for; as with the real action, an empty input asks for nothing. */
+  /** A token with the requested permissions; as with the real action, an empty input requests nothing. */
   #appToken(inputs: Record<string, string>): Finished {
     const { github } = this.#run.options;
     if (!github || !inputs['client-id'] || !inputs['private-key']) {

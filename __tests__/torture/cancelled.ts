@@ -25,7 +25,7 @@ interface Moment {
   name: string;
   /** Keeps the run where it is; without it, the signal comes at any time around the answer. */
   fault?: Fault;
-  /** The answer comes after all, within the five seconds that are left. */
+  /** The answer still comes, within the five seconds that are left. */
   answers?: true;
 }
 
@@ -41,7 +41,7 @@ const moments: readonly Moment[] = [
   { name: 'at any time' },
 ];
 
-/** How long a cancelled run may take, in milliseconds, where it waits for an answer, and where it need not. */
+/** How long a cancelled run may take, in milliseconds, if it waits for an answer, and if it need not. */
 const longest = 6_000;
 const atOnce = 2_500;
 
@@ -91,7 +91,7 @@ async function stop(cell: Cell): Promise<Stopped> {
 }
 
 const issues = ({ kind }: Target) => kind === 'create' || kind === 'reset';
-/** Whether the old secret is dead, so that the new one is still stored. */
+/** Whether the old secret no longer works, so that the new one is still stored. */
 const mustStore = ({ task }: Target) => task.place !== undefined && task.resets !== undefined;
 
 function limitOf({ target, moment }: Cell): number {
@@ -123,7 +123,10 @@ function wrongEnd({ signal, moment, target }: Cell, { world, result }: Ending, i
   ];
 }
 
-/** No request to Run:ai may be begun after the signal. One that is on its way at that moment cannot be told from it. */
+/**
+ * No request to Run:ai may be started after the signal. One that is in flight at that moment cannot be distinguished
+ * from it.
+ */
 function begunAnew({ moment }: Cell, { simulator }: World, begun: number): string[] {
   const more = simulator.requests.slice(begun).map(({ method, path }) => `${method} ${path}`);
   return unless(!moment.fault || more.length === 0, `requests that were begun afterwards: ${more.join(', ')}`);

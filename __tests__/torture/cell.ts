@@ -13,7 +13,7 @@ import { endProblems, harmOf, snapshot, unexpected, untruths } from './verdict.t
 export interface Cell {
   target: Target;
   trouble: Trouble;
-  /** Without an end to the fault, instead of once. */
+  /** A permanent fault, instead of a single one. */
   lasting: boolean;
 }
 
@@ -33,7 +33,7 @@ const grace = 2000;
 export const nameOf = ({ target: { task, version, name, skip }, trouble, lasting }: Cell): string =>
   `${task.name} (${version}), ${name}${skip > 0 ? ` #${skip + 1}` : ''} x ${trouble.name}${lasting ? ', without end' : ''}`;
 
-/** A server that nobody should come to. */
+/** A server that nobody should connect to. */
 async function startElsewhere(): Promise<{ url: string; visits: () => number; close: () => void }> {
   let visits = 0;
   const server = createServer((_, response) => {
@@ -59,7 +59,7 @@ async function frontFor({ target, trouble, lasting }: Cell, world: World): Promi
   });
 }
 
-/** Lets the server do it, once at the target or from there on. */
+/** Makes the server misbehave, once at the target or from there on. */
 export function arm({ target, trouble, lasting }: Cell, world: World, elsewhere: string): void {
   if (!('http' in trouble.how)) return;
   const { service, method, path, skip, task } = target;
@@ -122,7 +122,7 @@ function strays({ simulator, github }: World, visits: number): string[] {
   return visits + followed.length > 0 ? ['a redirect was followed'] : [];
 }
 
-/** A run without any fault: what it asks for, and what is wrong with it. */
+/** A run without any fault: its requests, and its problems. */
 export interface Undisturbed {
   targets: Target[];
   problems: Problem[];

@@ -34,7 +34,7 @@ interface Storm {
   faults: { target: Target; trouble: Trouble }[];
   /** Milliseconds after the first request. */
   signalAt: number | undefined;
-  /** When somebody else makes what the step is to make, in milliseconds after the first request. */
+  /** When somebody else creates the object that the step should create, in milliseconds after the first request. */
   strangerAt: number | undefined;
 }
 
@@ -68,7 +68,7 @@ function stormOf(groups: readonly Target[][], seed: number): Storm {
   };
 }
 
-/** Somebody else makes it, if it is not there yet; from then on it was there before. */
+/** Somebody else creates it, if it does not exist yet; from then on it already exists. */
 function comeFirst({ simulator }: World, before: Before, target: Target): void {
   const isUser = target.task.name.startsWith('create-user');
   const taken = isUser

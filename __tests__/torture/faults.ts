@@ -3,7 +3,7 @@ import { connectionFaults, type FrontFault, tlsFaults } from './front.ts';
 import type { Target } from './targets.ts';
 import type { Oddities } from './tasks.ts';
 
-/** Where a redirect can lead: `elsewhere` is a server that notes who comes. */
+/** Where a redirect can lead: `elsewhere` is a server that records its visitors. */
 export interface Places {
   here: string;
   elsewhere: string;
@@ -13,9 +13,11 @@ export interface Places {
 
 export interface Trouble {
   name: string;
-  /** The line of the table that it is counted on; its own when left out. */
+  /** The line of the table that it is counted on; its own if omitted. */
   group?: string;
-  /** What the server does, or what happens below HTTP, or a URL that leads nowhere, or a server that is odd all along. */
+  /**
+   * What the server does, or what happens below HTTP, or a URL that leads nowhere, or a server that is odd all along.
+   */
   how:
     | { http: (places: Places) => Fault }
     | { front: FrontFault; work: boolean }
@@ -23,15 +25,15 @@ export interface Trouble {
     | { server: NonNullable<Oddities['simulator']> };
   /** After one such fault, the next attempt succeeds, or the run ends with an error, or it depends on the request. */
   once: 'passes' | 'ends' | 'either';
-  /** What an error says about it. */
+  /** What an error message says about it. */
   says: RegExp;
   /** An attempt waits for its whole time. */
   waits?: true;
-  /** Also tried with no end to it, or only so. */
+  /** Also tried as a permanent fault, or only as one. */
   lasting?: true | 'only';
-  /** What it is tried on; everything when left out. */
+  /** What it is tried on; everything if omitted. */
   on?: (target: Target) => boolean;
-  /** What it does has nothing to do with what the request is for. */
+  /** Its effect does not depend on the purpose of the request. */
   detail?: true;
 }
 
@@ -117,7 +119,7 @@ const retryAfters: Trouble[] = waits.map(([name, value, once]) => ({
   ...detail,
 }));
 
-/** What only GitHub says. */
+/** Answers that only GitHub sends. */
 const ofLimit = passing(/403/, { on: ({ service }) => service === 'github' });
 const github: Trouble[] = [
   {
@@ -169,7 +171,7 @@ const bodies: Trouble[] = [
   })),
 ];
 
-/** Answers that are as they should be, with something odd about them. */
+/** Correct answers with something odd about them. */
 const odd: Trouble[] = [
   { ...passing(/./), name: 'an answer after 1200 ms', how: { http: () => ({ kind: 'delay', ms: 1200 }) } },
   { ...passing(/./, detail), name: 'a byte order mark', how: { http: () => ({ kind: 'bom' }) } },
@@ -214,7 +216,7 @@ const shortLists: Trouble[] = [
 ];
 
 const transforms: Trouble[] = changes.map(([name, change]) => ({
-  // Rows of a list that cannot be read are passed over; an answer with a secret in it is published, and the run fails.
+  // Rows of a list that cannot be read are skipped; an answer with a secret in it is published, and the run fails.
   ...passing(new RegExp(`${strange.source}|answer cannot be used|fields that cannot be read|named|no application`), {
     once: 'either',
     on: (target) => readsBody(target) && target.status < 300,

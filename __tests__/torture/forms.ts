@@ -6,7 +6,7 @@ const letters = 'abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789';
 const greek = 'αβγδεζηθικλμνξοπρστυφχψω';
 const emoji = ['🔑', '🦊', '🧨', '👩‍🚀', '🇺🇳', 'é', 'ß', '漢', '字', '\u0301'];
 
-/** So many random characters of an alphabet. */
+/** A number of random characters of an alphabet. */
 export function text(random: Random, length: number, alphabet: readonly string[] | string = letters): string {
   return Array.from({ length }, () => pick(random, alphabet)).join('');
 }
@@ -74,7 +74,7 @@ export function fitsHeader(secret: string): boolean {
 /** The kinds of which a header can carry most. */
 export const headerKinds = kindNames.filter((kind) => fitsHeader(kinds[kind](randomFrom(1))));
 
-/** An answer as raw as a server can make it. */
+/** A raw answer of a server. */
 export interface Raw {
   reason?: string;
   type?: string;
@@ -115,7 +115,7 @@ function quoting({ values, random }: Heard): Record<string, unknown> {
   };
 }
 
-/** Ways to quote a request back beside those of the simulator. */
+/** Ways to echo a request in addition to those of the simulator. */
 export const echoes: Record<string, (heard: Heard) => Raw> = {
   'reason phrase': ({ values, whole }) => ({ ...said('Refused'), reason: oneHeader([...values, whole].join(' ')) }),
   'OAuth error': ({ values, whole }) => ({

@@ -31,7 +31,7 @@ export interface FrontOptions {
   work: boolean;
   /** The fault is there from the first connection on, since no request comes before the target. */
   atOnce: boolean;
-  /** How many connections meet the fault; where none is accepted, more than one means for ever. */
+  /** How many connections meet the fault; if none is accepted, more than one means forever. */
   times: number;
 }
 
@@ -48,7 +48,7 @@ const trusted = await authority.issue({ hosts: ['localhost'] });
 const untrusted = await stranger.issue({ hosts: ['localhost'] });
 const misnamed = await authority.issue({ hosts: ['elsewhere.example'] });
 
-/** What the action has to trust to get through a secure front. */
+/** The certificate that the action has to trust to get through a secure front. */
 export const frontAuthority: string = authority.cert;
 
 /** Longer than the first pause between two attempts, so that an attempt falls into it. */
@@ -58,7 +58,7 @@ const REFUSED_AT_FIRST_FOR = 2500;
 /** Shorter than an attempt: its connection is then made, or refused. */
 const NOT_ACCEPTED_FOR = 3000;
 
-/** Stands between the action and a server, and breaks connections. */
+/** Sits between the action and a server, and breaks connections. */
 export async function startFront(options: FrontOptions): Promise<Front> {
   const front = new BrokenFront(options);
   await front.listen();

@@ -1,8 +1,8 @@
-// The steps in which secrets are looked for.
+// The steps in which secrets are searched for.
 import type { Github } from '../simulator/github.ts';
 import type { Simulator } from '../simulator/simulator.ts';
 
-/** The requests that a mode makes, each with what it looks like. */
+/** The requests that a mode makes, and how to recognize each. */
 export const requests = {
   connect: { method: 'CONNECT', path: /./ },
   oidc: { method: 'GET', path: /^\/_oidc\// },
@@ -40,7 +40,7 @@ export interface Way {
   asks: RequestName[];
   /** The header of a request carries the secret. */
   inHeader?: true;
-  /** Over TLS, through a proxy that wants a password. */
+  /** Over TLS, through a proxy that requires a password. */
   proxied?: true;
   prepare(scene: Scene): Setup;
 }
@@ -61,7 +61,7 @@ function byOidc({ simulator, secret, origin }: Scene) {
   return { inputs: { 'oidc-audience': simulator.oidc.audience }, env };
 }
 
-/** Both services stand behind the same front. */
+/** Both services are behind the same front. */
 export const githubPrefix = '/github';
 
 function storing({ githubToken, github, origin }: Scene): Required<Setup> {

@@ -50,7 +50,7 @@ interface Case {
   issued?: Kind;
 }
 
-/** Stands before both services: takes a secret of any kind for a token, issues them, and quotes requests raw. */
+/** Sits in front of both services: accepts a secret of any kind as a token, issues them, and echoes requests raw. */
 interface Front {
   origin: string;
   issued: string[];
@@ -103,7 +103,7 @@ function reissue(body: string, { issue, tokens }: FrontOptions, issued: string[]
   for (const name of [...issuedFields, ...tokenFields]) {
     if (typeof fields[name] !== 'string') continue;
     const made = issue();
-    // The action takes no token with a blank in it: none of Run:ai's has one.
+    // The action accepts no token with a space in it: Run:ai issues none.
     if (tokenFields.includes(name) && (!fitsHeader(made) || made.includes(' '))) continue;
     tokens.set(made, fields[name]);
     issued.push(made);
@@ -204,7 +204,7 @@ const nameOf = ({ way, kind, debug, version, wrong, issued, seed }: Case) =>
     `${version}, seed ${seed}`,
   ].join('; ');
 
-/** A name that only the proxy can find. */
+/** A host name that only the proxy can resolve. */
 const hiddenName = 'runai.test';
 let authority: Promise<{ root: string; server: Certificate }> | undefined;
 
@@ -216,7 +216,7 @@ function certificates(): Promise<{ root: string; server: Certificate }> {
   return authority;
 }
 
-/** A proxy on the way, with a password of its own. */
+/** A proxy on the way, with its own password. */
 async function startDetour(wrong: Case['wrong'], random: () => number) {
   const username = 'build-bot';
   const password = kinds[pick(random, kindNames)](random);
@@ -336,7 +336,7 @@ function judge(one: Case, evidence: Evidence): Verdict {
   return { case: one, problems: step.hung ? [...all, problem('hang', 'the step had to be killed')] : all };
 }
 
-/** Secrets of one service that the other one was sent. Short ones turn up by accident. */
+/** Secrets of one service that the other one was sent. Short ones turn up by chance. */
 function sentAstray({ given, others, githubToken, simulator, github }: Evidence): string[] {
   const [toPlane = '', toGithub = ''] = [simulator, github].map(({ requests }) =>
     requests.map(({ rawHeaders, path, body }) => [...rawHeaders, path, body].join('\n')).join('\n'),
@@ -349,7 +349,7 @@ function sentAstray({ given, others, githubToken, simulator, github }: Evidence)
 }
 
 /**
- * An id is what the control plane says it is: to refuse one that holds a secret would lose the secret that came with
+ * An id is what the control plane says it is: to refuse one that contains a secret would lose the secret that came with
  * it. The runner masks such an output, and drops it between jobs.
  */
 const serverNamed = ['app-id', 'app-name', 'client-id', 'user-id', 'users', 'created-at'];

@@ -20,7 +20,7 @@ interface Load {
   inputs: (index: number) => Record<string, string>;
 }
 
-/** So many runs, all started at the same moment. */
+/** A number of runs, all started at the same moment. */
 function allAtOnce({ count, simulator, inputs }: Load): Promise<MeasuredResult[]> {
   const { username, password } = simulator.admin;
   const common = { url: simulator.url, username, password, 'timeout-seconds': String(timeout) };
@@ -56,7 +56,7 @@ function endsOf(results: readonly MeasuredResult[]): Problem[] {
 
 type Part = Omit<PartResult, 'title'>;
 
-/** Many runs, and a control plane that wants fewer requests: each run gets its own application in the end. */
+/** Many runs, and a control plane with a rate limit: each run gets its own application in the end. */
 async function rateLimited(count: number): Promise<Part> {
   const simulator = await startSimulator({ rateLimit: perSecond });
   const inputs = (index: number) => ({ mode: 'create-app', 'app-name': `app-${index}` });
@@ -75,7 +75,7 @@ async function rateLimited(count: number): Promise<Part> {
   return { cells: count, problems, lines: [title, ...figures(results, simulator)] };
 }
 
-/** Many runs that create the same application, and are content when it is there. */
+/** Many runs that create the same application, and accept that it already exists. */
 async function sameApplication(count: number): Promise<Part> {
   const simulator = await startSimulator();
   const inputs = () => ({ mode: 'create-app', 'app-name': 'shared-app', 'if-exists': 'skip' });

@@ -49,7 +49,7 @@ distinguished_name = none
 [none]
 `;
 
-/** A certificate authority as people make it with openssl's own commands. */
+/** A certificate authority as people create it with openssl's own commands. */
 class Authority {
   readonly folder = mkdtempSync(join(tmpdir(), 'authority-'));
   readonly root: Certificate;
@@ -61,7 +61,7 @@ class Authority {
     this.root = this.selfSigned('root', ['-extensions', 'authorities']);
   }
 
-  /** Signed by itself. */
+  /** Self-signed. */
   selfSigned(name: string, more: string[]): Certificate {
     this.#openssl('req', '-x509', ...this.#newKey(name), '-days', '30', '-out', `${name}.pem`, ...more);
     return this.#read(name);
@@ -211,7 +211,7 @@ function certificateCells(authority: Authority): Cell[] {
 
 interface ProxyKind {
   name: string;
-  /** The name of the control plane that this proxy can find. */
+  /** The host name of the control plane that this proxy can resolve. */
   host: string;
   start(credentials?: { username: string; password: string }): Promise<{ port: number; close(): unknown }>;
 }

@@ -77,7 +77,7 @@ function runOnce(world: World, scenario: Scenario, options: WorkflowOptions = {}
   return runRecipe(world, workflowOf(scenario), options);
 }
 
-/** Every break there can be; only a step of the action is killed, since scripts are not what is tested. */
+/** Every possible break; only a step of the action is killed, since scripts are not what is tested. */
 async function cellsOf(scenario: Scenario): Promise<Cell[]> {
   const { requests, lines } = await costsOf(scenario);
   const refused: Fault = { kind: 'status', status: 400 };
@@ -119,7 +119,7 @@ function arm(world: World, fault: Cell['fault']): (step: RunningStep) => void {
   };
 }
 
-/** Breaks one run, and runs the recipe again, which has to put everything right. */
+/** Breaks one run, and runs the recipe again, which has to fix everything. */
 async function breakAndHeal({ scenario, fault }: Cell): Promise<Problem[]> {
   const problems: Problem[] = [];
   const check = (kind: Problem['kind'], condition: () => void) => {
@@ -145,7 +145,7 @@ async function breakAndHeal({ scenario, fault }: Cell): Promise<Problem[]> {
     if (broken.conclusion === 'success') check('green and wrong', () => checkHealed(world));
     world.simulator.clearFaults();
     world.github.clearFaults();
-    // The names of a family tell seconds apart.
+    // The names of a family have a resolution of one second.
     letTimePass(world, 60_000);
     const again = await runOnce(world, scenario, { onStep: watch });
     check('leak', () => checkNothingLeaks(world, again));
@@ -165,7 +165,7 @@ export async function run({ short, seed, wanted }: PartOptions): Promise<PartRes
   const found = await pool(cells, { atOnce: 3, work: breakAndHeal });
   const rows = some.map(({ name }) => [name, String(cells.filter(({ scenario }) => scenario.name === name).length)]);
   return {
-    title: 'recipes that broke off and were run again',
+    title: 'recipes that were interrupted and run again',
     cells: cells.length,
     problems: found.flatMap((problems, index) => {
       const { scenario, kind, where } = cells[index] as Cell;

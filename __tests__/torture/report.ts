@@ -1,10 +1,10 @@
-/** What can be wrong, as the last line counts it. */
+/** The kinds of problems, as counted in the last line. */
 export const problemKinds = ['leak', 'hang', 'loss', 'green and wrong', 'other'] as const;
 
 export interface Problem {
   /**
-   * `loss`: a secret that was issued and reached nobody, or something that was taken from somebody. `green and wrong`: exit
-   * code 0 while a server's state is not what the outputs say.
+   * `loss`: a secret that was issued and reached nobody, or something that was taken from somebody. `green and wrong`:
+   * exit code 0 while a server's state is not what the outputs say.
    */
   kind: (typeof problemKinds)[number];
   text: string;
@@ -50,7 +50,7 @@ export function unless(holds: boolean | undefined, otherwise: string): string[] 
   return holds ? [] : [otherwise];
 }
 
-/** Does all the jobs, so many at a time; the results come in the order of the jobs. */
+/** Does all the jobs, a given number at a time; the results are in the order of the jobs. */
 export async function pool<Job, Result>(
   jobs: readonly Job[],
   { atOnce, work }: { atOnce: number; work: (job: Job) => Promise<Result> },
@@ -90,7 +90,7 @@ export function shuffled<T>(items: readonly T[], random: () => number): T[] {
     .map(({ item }) => item);
 }
 
-/** At most so many of the items, by chance, with at least one of each kind that the keys name. */
+/** At most this many of the items, chosen at random, with at least one of each kind that the keys name. */
 export function sample<T>(
   items: readonly T[],
   { most, keysOf, random }: { most: number; keysOf: (item: T) => readonly string[]; random: () => number },
@@ -108,7 +108,7 @@ export function sample<T>(
   return [...needed, ...rest].slice(0, Math.max(most, needed.size));
 }
 
-/** The rows as lines, each column as wide as its widest cell. The first row is the head. */
+/** The rows as lines, each column as wide as its widest cell. The first row is the header. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   const line = (row: readonly string[]) =>

@@ -4,7 +4,7 @@ import type { Service, Task, World } from './tasks.ts';
 /** What is lost when the answer to a request is lost. */
 export type Kind = 'token' | 'create' | 'reset' | 'read' | 'delete' | 'rule' | 'rehearse' | 'store';
 
-/** One request that a task makes undisturbed. */
+/** One request that a task makes without faults. */
 export interface Target {
   task: Task;
   version: Version;
@@ -13,11 +13,11 @@ export interface Target {
   method: string;
   /** Any id fits. */
   path: RegExp;
-  /** So many requests of the same method and path come before it. */
+  /** How many requests with the same method and path come before it. */
   skip: number;
   /** Its place among all requests to its service. */
   index: number;
-  /** What it is answered with undisturbed. */
+  /** Its answer without faults. */
   status: number;
   name: string;
 }

@@ -18,18 +18,18 @@ export interface World {
 
 export type Service = keyof World;
 
-/** One thing that a step is asked to do, in a situation of its own. */
+/** One task for a step, in its own situation. */
 export interface Task {
   name: string;
   versions: readonly Version[];
   simulator?: SimulatorOptions;
-  /** What is there beforehand. */
+  /** What exists beforehand. */
   seed?: (world: World) => void;
   inputs: (world: World) => Record<string, string>;
   env?: (world: World) => Record<string, string>;
-  /** How it ends undisturbed; with a success when left out. */
+  /** How it ends without a fault; successfully if omitted. */
   ends?: 'error';
-  /** Outputs of an undisturbed success: the text, or whether there is one. */
+  /** Outputs of a success without faults: the text, or whether there is one. */
   expects: Record<string, string | boolean>;
   /** The one access rule that the subject has in the end. */
   rule?: true;
@@ -55,7 +55,7 @@ const day = 24 * hour;
 
 const asAdmin = ({ simulator: { admin } }: World) => ({ username: admin.username, password: admin.password });
 
-/** An application of the task's name, made an hour ago. */
+/** An application with the task's name, created an hour ago. */
 function seedApp({ simulator }: World): void {
   simulator.addApplication({ name: appName, createdAt: Date.now() - hour });
 }
@@ -104,7 +104,7 @@ const tokens: Task[] = [
   },
 ];
 
-/** The answer to the create is lost, so that the run has to find what it made, and to reset its secret. */
+/** The answer to the create is lost, so that the run has to find what it created, and reset its secret. */
 const loses =
   (what: 'apps' | 'users') =>
   ({ simulator }: World): void => {
@@ -214,7 +214,7 @@ const storing = (place: PlaceName, more: Record<string, string>) => ({
   }),
 });
 
-/** The credentials of the task's application are stored, by a write that many minutes after it was made. */
+/** The credentials of the task's application are stored, by a write this many minutes after it was created. */
 const seedStored =
   (place: PlaceName, minutes: number) =>
   (world: World): void => {
@@ -296,7 +296,7 @@ const stores: Task[] = [
 
 const tag = createHash('sha256').update(`environment:1296269:production:${secretName}`).digest('hex').slice(0, 6);
 
-/** The name of a member of the family that was made so many days ago. */
+/** The name of a member of the family that was created this many days ago. */
 function memberName(days: number): string {
   const digits = new Date(Date.now() - days * day).toISOString().replace(/\D/g, '');
   return `${appName}-${tag}-${digits.slice(0, 8)}-${digits.slice(8, 14)}`;

@@ -249,7 +249,7 @@ function successProblems(evidence: Evidence): string[] {
   const expected = expectedOf(evidence);
   return [
     ...unless(result.errors.length === 0, 'exit code 0 with an error'),
-    ...unless(expected !== 'error', 'the run succeeded all the same'),
+    ...unless(expected !== 'error', 'the run succeeded anyway'),
     ...(expected === 'ok' ? unexpected(task, result.outputs) : []),
   ];
 }

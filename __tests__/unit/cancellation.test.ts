@@ -23,7 +23,7 @@ describe('a run that is cancelled', () => {
     expect([refusals(cancellation), ended(cancellation), cancellation.by]).toEqual([[], [], undefined]);
   });
 
-  it('begins nothing but what must still be done, and waits 5 seconds for what was issued', () => {
+  it('starts only what must still be done, and waits 5 seconds for what was issued', () => {
     vi.useFakeTimers();
     try {
       const cancellation = new Cancellation();
@@ -40,7 +40,7 @@ describe('a run that is cancelled', () => {
     }
   });
 
-  it('goes by the first signal', () => {
+  it('only counts the first signal', () => {
     const cancellation = new Cancellation();
     cancellation.cancel('SIGINT');
     cancellation.cancel('SIGTERM');

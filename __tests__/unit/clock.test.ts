@@ -25,7 +25,7 @@ describe('the clock of a run', () => {
     await pause;
   });
 
-  it('strikes unless it is told not to', async () => {
+  it('fires unless it is cancelled', async () => {
     const struck: string[] = [];
     const forget = systemClock.after(1, () => struck.push('forgotten'));
     forget();

@@ -80,7 +80,7 @@ const unknown = {
   hint: expect.stringContaining('run this again with if-exists: rotate'),
 };
 
-describe('a thing that exists after a lost attempt', () => {
+describe('an object that exists after a lost attempt', () => {
   it.each<[string, number | undefined, object]>([
     ['a moment before the attempt', 10_499, kept],
     ['as the attempt began', 10_500, ours],
@@ -153,7 +153,7 @@ describe('the warning that it may exist is never dropped', () => {
   const warning = expect.stringContaining('An attempt may have created it anyway');
 
   it.each([
-    ['the look-up fails', { fails: 'find' as const, createdAt: 15_000 }],
+    ['the lookup fails', { fails: 'find' as const, createdAt: 15_000 }],
     ['the reset of what is our own fails', { fails: 'renew' as const, createdAt: 15_000 }],
     [
       'the reset of what may be our own fails',

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { errorCodes, RunaiError } from '../../src/errors.ts';
 
-it('an error is told as one paragraph: the request, what happened, how often it was tried, what to do', () => {
+it('an error is described in one paragraph: the request, what happened, how often it was tried, what to do', () => {
   const details = {
     operation: 'create-app: POST https://acme.run.ai/api/v1/apps',
     attempts: 3,
@@ -32,11 +32,11 @@ it('an error keeps what it knows when something is added to it', () => {
   expect(error.with({ hint: undefined }).hint).toBeUndefined();
 });
 
-it('a warning is added once, behind those that are there', () => {
+it('a warning is added once, after the existing ones', () => {
   const error = new RunaiError('unavailable', 'x').warn('It may exist.').warn('It may be open.').warn('It may exist.');
   expect(error.warning).toBe('It may exist. It may be open.');
 });
 
-it('each code is there once', () => {
+it('each code exists once', () => {
   expect(new Set(errorCodes).size).toBe(errorCodes.length);
 });

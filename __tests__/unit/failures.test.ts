@@ -60,7 +60,7 @@ describe('errors of Node', () => {
     [nodeError('a ECONNRESET')],
     [nodeError('ECONNRESET a')],
     [nodeError(7)],
-    [nodeError('with blanks')],
+    [nodeError('with spaces')],
     [new Error('secret')],
   ])('without a code show none, and nothing of their text: %s', (thrown) => {
     expect(codeOf(thrown)).toBe('unknown');
@@ -105,7 +105,7 @@ describe('a proxy that refuses', () => {
   });
 });
 
-describe('the words for a request that got no usable answer', () => {
+describe('the message for a request that got no usable answer', () => {
   it.each<[string, Result<unknown>, string, string]>([
     [
       'no connection',
@@ -150,7 +150,7 @@ describe('the words for a request that got no usable answer', () => {
     },
   );
 
-  it('names the proxy that stands between', () => {
+  it('names the proxy in between', () => {
     const error = problem(failed(nodeError('ECONNRESET')), { proxy: new URL('http://proxy.example:3128') });
     expect(error.describe()).toContain('can reach acme.run.ai:443 through the proxy');
   });
@@ -186,7 +186,7 @@ describe('what a server says about a failure', () => {
   it.each([
     ['message and details', { message: 'No', details: 'role 7' }, ': "No; role 7"'],
     ['the words of OAuth 2', { error: 'invalid_grant', error_description: 'Wrong' }, ': "invalid_grant; Wrong"'],
-    ['nothing but blanks', { message: ' \n' }, ''],
+    ['only whitespace', { message: ' \n' }, ''],
     ['what is no text', { message: { a: 1 }, details: 7 }, ''],
     ['nothing', null, ''],
     ['a list', ['message'], ''],

@@ -14,7 +14,7 @@ interface Sketch {
   name: string;
   /** Hours ago; null where the control plane does not say. */
   made: number | null;
-  /** Hours ago; never when left out; null where the control plane does not say. */
+  /** Hours ago; never if omitted; null where the control plane does not say. */
   used?: number | null;
 }
 
@@ -35,7 +35,7 @@ function member({ name, made, used }: Sketch): Member {
 
 interface Case extends Partial<Omit<Situation, 'members' | 'storedAt'>> {
   members: Sketch[];
-  /** Hours ago; there is none when left out. */
+  /** Hours ago; there is none if omitted. */
   stored?: number;
 }
 
@@ -61,7 +61,7 @@ function look({ members, stored, ...rest }: Case) {
 }
 
 describe('the names of a family', () => {
-  it('hold the beginning, the tag, and the time in UTC to the second', () => {
+  it('consist of the prefix, the tag, and the time in UTC to the second', () => {
     expect(memberName(family, now)).toBe('ci-runner-a1b2c3-20260310-120000');
     expect(memberName(family, now + 999)).toBe('ci-runner-a1b2c3-20260310-120000');
     expect(memberName(family, Date.parse('2026-01-02T03:04:05Z'))).toBe('ci-runner-a1b2c3-20260102-030405');
@@ -91,7 +91,7 @@ describe('the names of a family', () => {
     expect(isMember(family, { name })).toBe(expected);
   });
 
-  it('tell two families apart of which one begins like the other', () => {
+  it('distinguish two families if the prefix of one starts with that of the other', () => {
     const longer = { name: 'ci-runner-gpu', tag: 'a1b2c3' };
     const name = memberName(longer, now);
     expect([isMember(longer, { name }), isMember(family, { name })]).toEqual([true, false]);
@@ -166,12 +166,12 @@ describe('the next one is due', () => {
     ['but not before', { members, stored: 23.9 }, false],
     ['when it is as old as rotate-after-days as well', { members, stored: 72.001, rotateAfter: 72 * HOUR }, true],
     ['but not when only the overlap is over', { members, stored: 71.9, rotateAfter: 72 * HOUR }, false],
-    ['nor when it is told apart to the second only', { members, stored: 24 }, false],
+    ['nor if the clocks are too coarse to tell that it is due', { members, stored: 24 }, false],
   ])('%s', (_name, given, expected) => {
     expect(look(given).isDue).toBe(expected);
   });
 
-  it('by the runner’s clock, where a server does not tell its time', () => {
+  it('by the runner’s clock, if a server does not send its time', () => {
     expect(look({ members, stored: 25, isCertain: false }).isDue).toBe(true);
     expect(look({ members, stored: 23, isCertain: false }).isDue).toBe(false);
   });
@@ -263,7 +263,7 @@ describe('a member is kept', () => {
       'the control plane does not say when it was created',
     ],
     [
-      'while a server does not tell its time, or a member cannot be read',
+      'while a server does not send its time, or a member cannot be read',
       { members: [old, used], stored: 49, isCertain: false },
       'it is not certain which one is in use',
     ],
@@ -282,7 +282,7 @@ describe('a member is kept', () => {
     expect([retired(end), retired(end + 1)]).toEqual([0, 1]);
   });
 
-  it('when it is newer than the one in use: left behind by a run that broke off', () => {
+  it('when it is newer than the one in use: left behind by an interrupted run', () => {
     const left = { name: 'left', made: 1 };
     expect(look({ members: [old, used, left], stored: 49 })).toMatchObject({
       inUse: 'used',
@@ -299,7 +299,7 @@ describe('a member is kept', () => {
     });
   });
 
-  it('when somebody else wrote the secret after a run that broke off: nobody signs in with the one left behind', () => {
+  it('when somebody else wrote the secret after an interrupted run: nobody signs in with the one left behind', () => {
     const left = { name: 'left', made: 40 };
     expect(look({ members: [old, used, left], stored: 30 })).toMatchObject({
       inUse: 'left',

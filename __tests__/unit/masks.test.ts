@@ -7,8 +7,8 @@ describe('the forms of a secret that are masked', () => {
     ['a plain one has one form', 'abc123', ['abc123']],
     ['one character is a secret as well', 'x', ['x']],
     ['an empty one has none', '', []],
-    ['a blank one has none: it would hide every blank', ' \n', []],
-    ['blanks around it', ' abc ', [' abc ', 'abc', '%20abc%20', '+abc+']],
+    ['whitespace has none: it would hide every space', ' \n', []],
+    ['spaces around it', ' abc ', [' abc ', 'abc', '%20abc%20', '+abc+']],
     ['each line of several', 'ab\r\n cd \n', ['ab\r\n cd \n', 'ab\r\n cd', 'ab', ' cd ', 'cd']],
     ['escaped for JSON', 'a"\\b', ['a"\\b', 'a\\"\\\\b']],
     ['percent-encoded, and form-encoded', 'a b/ü', ['a b/ü', 'a%20b%2F%C3%BC', 'a+b%2F%C3%BC']],
@@ -31,7 +31,7 @@ describe('the forms of a secret that are masked', () => {
     expect(maskForms(secret)).toEqual(expected);
   });
 
-  it('never hold a blank line of a secret of several lines', () => {
+  it('never include a blank line of a multi-line secret', () => {
     expect(maskForms('one\n\n \ntwo').filter((form) => form.trim() === '')).toEqual([]);
   });
 });
@@ -48,14 +48,14 @@ describe('a secret', () => {
     expect(forms).toEqual(['a b', 'a%20b', 'a+b', 'a%2Bb', 'a%2bb']);
   });
 
-  it('is looked for in what a server says from then on', () => {
+  it('is searched for in what a server says from then on', () => {
     const { secrets } = announced();
     expect(secrets.clean('no kZ7pQ2xW9mB4')).toBe('no kZ7pQ2xW9mB4');
     secrets.mask('kZ7pQ2xW9mB4');
     expect(secrets.clean('no kZ7pQ2xW9mB4')).toBe('[left out: it repeats part of a secret]');
   });
 
-  it('that is only part of a text has the text masked whole, and its other parts shown', () => {
+  it('that is only part of a text is masked with the whole text, and the other parts are shown', () => {
     const { forms, secrets } = announced();
     secrets.maskWhole('ci-runner-client:kZ7pQ2xW9mB4');
     expect(forms).toEqual([

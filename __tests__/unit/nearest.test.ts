@@ -4,17 +4,17 @@ import { nearest } from '../../src/runai/nearest.ts';
 const plain = (text: string) => text;
 const roles = ['System administrator', 'L1 researcher', 'L2 researcher', 'ML engineer', 'Viewer', 'Research manager'];
 
-it('the five names that are most like the wanted one are shown, the most alike first', () => {
+it('the five names most similar to the wanted one are shown, the closest first', () => {
   expect(nearest('ML enginer', roles, plain)).toMatch(/^ The closest of the 6 existing names: ML engineer, /);
   expect(nearest('l2 RESEARCHER', roles, plain)).toMatch(/: L2 researcher, L1 researcher, /);
   expect(nearest('x', roles, plain).split(', ')).toHaveLength(5);
 });
 
-it('nothing is said where there are no names', () => {
-  expect(nearest('x', [], plain)).toBe('');
+it('a permission may be missing if there are no names at all', () => {
+  expect(nearest('x', [], plain)).toBe(' These credentials cannot see any: do they have the permission?');
 });
 
-it('a name that is there twice is shown and counted once', () => {
+it('a name that occurs twice is shown and counted once', () => {
   expect(nearest('x', ['a', 'b', 'a'], plain)).toBe(' The closest of the 2 existing names: a, b.');
   expect(nearest('x', ['a', 'a'], plain)).toBe(' The only existing name: a.');
 });

@@ -47,7 +47,7 @@ it.each<[string, (offset: number) => TestPage, number[], number[]]>([
   expect(offsets).toEqual(asked);
 });
 
-it('a list without an end is an error that says so', async () => {
+it('an endless list is an error that says so', async () => {
   const { all } = list((offset) => ({ rows: [offset], next: offset + 1 }));
   await expect(collect(all)).rejects.toMatchObject({
     code: 'unreadable',

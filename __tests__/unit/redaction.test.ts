@@ -63,7 +63,7 @@ describe("a server's text that repeats a secret is left out whole", () => {
     expect(clean(`<${short}>`, [short])).toBe(leftOut);
     expect(clean(`<${Buffer.from(short).toString('hex')}>`, [short])).toBe(leftOut);
     expect(clean(`<${Buffer.from(short).toString('base64')}>`, [short])).toBe(leftOut);
-    // In fewer bytes, what stands beside them decides over most of the characters.
+    // With fewer bytes, most of the characters depend on what comes before and after them.
     if (length < 5) return;
     for (const before of ['', 'a', 'ab']) {
       expect(clean(Buffer.from(`${before}${short}zz`).toString('base64'), [short])).toBe(leftOut);
@@ -89,12 +89,12 @@ describe("a server's text that repeats a secret is left out whole", () => {
     expect(clean(`<${text}>`, [odd])).toBe(leftOut);
   });
 
-  it('also behind a character reference that stands for nothing', () => {
+  it('also after a character reference that means nothing', () => {
     expect(clean('&#x110000; &#1114112; kZ7pQ2xW', ['kZ7pQ2xW'])).toBe(leftOut);
     expect(clean('&#x10ffff;', ['\u{10ffff}'])).toBe(leftOut);
   });
 
-  it('whenever it holds eight characters of any secret', () => {
+  it('whenever it contains eight characters of any secret', () => {
     const parts = fc.tuple(
       fc.string({ minLength: 16, maxLength: 60, unit: 'binary' }),
       fc.nat(40),
@@ -113,7 +113,7 @@ describe("a server's text that repeats a secret is left out whole", () => {
 });
 
 describe('the search is bounded', () => {
-  it('in how much of a secret is looked for', () => {
+  it('in how much of a secret is searched for', () => {
     const size = (secret: string) => {
       const index: Index = { parts: new Set(), wholes: [] };
       indexOf(secret, index);
@@ -125,7 +125,7 @@ describe('the search is bounded', () => {
     expect(clean(long.slice(16_000, 16_100), [long])).toBe(leftOut);
   });
 
-  it('in how many characters of secrets are looked for: beyond that, no text is shown any more', () => {
+  it('in how many characters of secrets are searched for: beyond that, no text is shown any more', () => {
     const secrets = Array.from({ length: 17 }, (_, at) => `${at}`.padStart(2, '0').repeat(8_000));
     expect(clean('Resource exists', secrets.slice(0, 16))).toBe('Resource exists');
     expect(clean('Resource exists', secrets)).toBe(leftOut);
@@ -139,12 +139,12 @@ describe('the search is bounded', () => {
 });
 
 describe("a server's text is kept", () => {
-  it('when it holds no secret', () => {
+  it('when it contains no secret', () => {
     const text = 'Resource with this name already exists';
     expect(clean(text, ['another secret', 'xyz'])).toBe(text);
   });
 
-  it('when it holds seven characters of a secret, and no more', () => {
+  it('when it contains seven characters of a secret, and no more', () => {
     const long = 'kZ7pQ2xW9mB4';
     for (const at of [0, 2, 4]) {
       expect(clean(`<${long.slice(at, at + 7)}>`, [long])).toBe(`<${long.slice(at, at + 7)}>`);
@@ -168,7 +168,7 @@ describe("a server's text", () => {
     expect(clean(text, [])).toBe(expected);
   });
 
-  it('is cut to 400 characters', () => {
+  it('is truncated to 400 characters', () => {
     expect(clean('y'.repeat(5000), [])).toBe(`${'y'.repeat(400)}...`);
     expect(clean('y'.repeat(400), [])).toBe('y'.repeat(400));
   });

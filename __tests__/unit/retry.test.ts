@@ -70,7 +70,7 @@ describe('what a Retry-After header asks for', () => {
     ['nothing', undefined, undefined],
     ['seconds', '120', 120_000],
     ['no seconds', '0', 0],
-    ['seconds with blanks', ' 7 ', 7_000],
+    ['seconds with spaces', ' 7 ', 7_000],
     ['a date', 'Thu, 01 Jan 2026 00:01:00 GMT', 60_000],
     ['a date that is over', 'Wed, 31 Dec 2025 23:59:00 GMT', 0],
     ['a negative number', '-1', undefined],

@@ -82,7 +82,13 @@ export class Store {
    * Makes sure that the secret can be written, by writing and deleting another one with a similar name.
    * @throws RunaiError with the code of the cause
    */
-  async rehearse(): Promise<Rehearsed> {
+  rehearse(): Promise<Rehearsed> {
+    return this.#rehearse().catch((error) => {
+      throw error instanceof RunaiError ? error.warn('Nothing was issued, and the stored secret is unchanged.') : error;
+    });
+  }
+
+  async #rehearse(): Promise<Rehearsed> {
     const { place, name } = this.#target;
     const visibility = place.kind === 'organization' ? await this.#visibility() : undefined;
     const key = await this.#readKey({});

@@ -62,6 +62,11 @@ const UNREADABLE_LIMIT = 3;
 /** How long a host name that does not exist is looked up, in milliseconds. */
 const UNKNOWN_HOST_LIMIT = 10_000;
 
+/** How long a request with this outcome is retried, in milliseconds, if the deadline allows. */
+export function patienceFor(outcome: Outcome): number {
+  return 'failure' in outcome && outcome.failure === 'unknown-host' ? UNKNOWN_HOST_LIMIT : Number.POSITIVE_INFINITY;
+}
+
 /**
  * Whether a request was sent often enough, or for long enough.
  * @param times how often the outcome was one that is tried `a-few-times`

@@ -9,6 +9,7 @@ import {
   isEnough,
   judge,
   type Outcome,
+  patienceFor,
   pauseBefore,
   serverNow,
   type Verdict,
@@ -105,7 +106,7 @@ export class Transport {
       const problem = (this.#isCutOff(outcome) && earlier) || this.#problem(call, result, attempts);
       if (verdict.again === 'a-few-times') times += 1;
       if (isEnough(verdict.again, { times, elapsed: clock.now() - startedAt })) throw problem;
-      await this.#pause(call, { problem, attempts, asked });
+      await this.#pause(call, { problem, attempts, asked, patience: patienceFor(outcome) });
       earlier = problem;
       const done = verdict.lost ? await call.lookAgain?.() : undefined;
       if (done !== undefined)
@@ -214,13 +215,19 @@ export class Transport {
 
   async #pause<T>(
     call: Call<T>,
-    { problem, attempts, asked }: { problem: RunaiError; attempts: number; asked: number | undefined },
+    {
+      problem,
+      attempts,
+      asked,
+      patience,
+    }: { problem: RunaiError; attempts: number; asked: number | undefined; patience: number },
   ): Promise<void> {
     const { clock, budget, random, log, cancellation } = this.#options;
     const pause = pauseBefore({ attempts, budget, asked, random: random() });
     if (pause >= this.remaining) throw outOfTime(problem, { budget, asked });
     if (attempts === 1) {
-      log.info(`${problem.operation} ${problem.message}; trying again until ${isoTime(this.#deadline)}`);
+      const until = Math.min(this.#deadline, clock.now() + patience);
+      log.info(`${problem.operation} ${problem.message}; trying again until ${isoTime(until)}`);
     }
     // If nothing is in flight, a cancelled run has nothing to wait for.
     await clock.sleep(pause, cancellation.signalFor(call.whenCancelled === 'begin' ? 'begin' : undefined));

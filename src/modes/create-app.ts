@@ -74,6 +74,7 @@ function whatHappened(
 ): string {
   if (created) return `Created the application ${which}`;
   if (clientSecret !== undefined) return `Issued a new client secret for the existing application ${which}`;
-  if (isStored) return `Left the existing application ${which} as it is: its credentials are stored`;
+  if (isStored)
+    return `Left the existing application ${which} as it is: what is stored for it was written after it was created`;
   return `Left the existing application ${which} as it is: its secret cannot be read, so client-secret is not set`;
 }

@@ -28,10 +28,12 @@ export async function createUser(inputs: InputsFor<'create-user'>, context: Cont
   await forEach(context, outcomes, (outcome) => createOne(context, inputs, outcome));
   // Before anything else can go wrong.
   publishUsers(context, outcomes);
+  report(context, outcomes);
   if (permissions.length > 0) {
     const created = outcomes.filter(({ user, error }) => user && error === undefined);
     await forEach(context, created, (outcome) => giveAccess(context, permissions, outcome));
     publishUsers(context, outcomes);
+    reportRules(context, created);
   }
   const failed = outcomes.filter((outcome) => failureOf(outcome) !== undefined);
   if (failed.length > 0) throw problemOf(outcomes, failed);
@@ -59,19 +61,28 @@ async function forEach(
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, outcomes.length) }, worker));
 }
 
-async function createOne({ client, log }: Context, inputs: InputsFor<'create-user'>, outcome: Outcome): Promise<void> {
+async function createOne({ client }: Context, inputs: InputsFor<'create-user'>, outcome: Outcome): Promise<void> {
   const { email } = outcome;
   const user = await create(client, { ...inputs, email });
   outcome.user = user;
-  log.info(whatHappened(user, `${email} on ${client.baseUrl}`));
   if (user.flaw) throw user.flaw;
 }
 
-async function giveAccess({ client, log }: Context, permissions: Permission[], outcome: Outcome): Promise<void> {
+async function giveAccess({ client }: Context, permissions: Permission[], outcome: Outcome): Promise<void> {
   const { email, user } = outcome;
   const made = await grantAccess(client, { id: user?.username ?? email, type: 'user' }, permissions);
   outcome.rulesMade = made;
-  if (made > 0) log.info(`Created ${made} access ${made === 1 ? 'rule' : 'rules'} for the user ${email}`);
+}
+
+// In the order of the input, although several were worked on at a time.
+function report({ client, log }: Context, outcomes: Outcome[]): void {
+  for (const { email, user } of outcomes) if (user) log.info(whatHappened(user, `${email} on ${client.baseUrl}`));
+}
+
+function reportRules({ log }: Context, outcomes: Outcome[]): void {
+  for (const { email, rulesMade: made = 0 } of outcomes) {
+    if (made > 0) log.info(`Created ${made} access ${made === 1 ? 'rule' : 'rules'} for the user ${email}`);
+  }
 }
 
 const hopeless = new Set(['token-rejected', 'forbidden', 'blocked', 'interrupted', 'internal']);

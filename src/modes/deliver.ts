@@ -146,7 +146,8 @@ function unverified(error: RunaiError, enabled: boolean): RunaiError {
     : 'The application is disabled, so it gets no token: enable it in the control plane, then run this again.';
   return error.with({
     code: 'unverified',
-    message: `the new credentials did not get a token: ${error.message}`,
+    operation: undefined,
+    message: `the new credentials did not get a token: ${error.operation ?? ''} ${error.message}`,
     hint: why,
     warning: error.warning,
   });

@@ -79,13 +79,17 @@ function roleNamed(client: Client, wanted: string, roles: Role[]): Role {
   });
 }
 
+const doneBefore = 'Everything before this was done and published, so what was created exists.';
+
 /**
  * Creates the missing access rules, and leaves all others alone. Returns how many it created.
  * @throws RunaiError that says which rule could not be created, and why
  */
 export async function grantAccess(client: Client, subject: Subject, permissions: Permission[]): Promise<number> {
   if (permissions.length === 0) return 0;
-  const { rules: existing } = await rulesOf(client, subject);
+  const { rules: existing } = await rulesOf(client, subject).catch((error) => {
+    throw inContext(error, 'the access rules cannot be read: ', doneBefore);
+  });
   let made = 0;
   for (const { text, ...permission } of permissions) {
     const rule = { subjectId: subject.id, subjectType: subject.type, ...permission };
@@ -93,11 +97,7 @@ export async function grantAccess(client: Client, subject: Subject, permissions:
     try {
       made += (await makeRule(client, subject, rule)) ? 1 : 0;
     } catch (error) {
-      throw inContext(
-        error,
-        `access rule "${text}" could not be created: `,
-        'Everything before this rule was done and published.',
-      );
+      throw inContext(error, `access rule "${text}" could not be created: `, doneBefore);
     }
     // Another line may mean the same rule: by the role's name in another case, or by its id.
     existing.push(rule);

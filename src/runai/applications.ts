@@ -116,9 +116,18 @@ export async function getApplication(client: Client, key: ApplicationKey): Promi
   const application = await findApplication(client, key);
   if (application) return application;
   const which = 'id' in key ? `id ${client.clean(key.id)}` : `name ${key.name}`;
-  throw new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, {
-    hint: 'Check app-name or app-id, and that url is the right tenant. To create an application, use mode: create-app.',
-  });
+  const family = 'id' in key ? undefined : await newestOfFamily(client, key.name);
+  const hint = family
+    ? `There is ${client.clean(family.name)}, from a rotation with overlap-hours: to reset its secret, use app-id: ${client.clean(family.id)}.`
+    : 'Check app-name or app-id, and that url is the right tenant. To create an application, use mode: create-app.';
+  throw new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, { hint });
+}
+
+/** The newest application that a rotation without downtime created with this prefix. */
+async function newestOfFamily(client: Client, name: string): Promise<Application | undefined> {
+  const { rows } = await listApplications(client);
+  const members = rows.filter((row) => row.name.startsWith(`${name}-`) && /-[0-9a-f]{6}-\d{8}-\d{6}$/.test(row.name));
+  return members.toSorted((a, b) => (b.createdAt ?? 0) - (a.createdAt ?? 0))[0];
 }
 
 /** How long after a lost answer a reset may still be carried out, in milliseconds. */

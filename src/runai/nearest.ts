@@ -1,11 +1,11 @@
 const SHOWN = 5;
 const SEARCHED = 2_000;
 
-/** A sentence with the names most similar to the one that was not found, or nothing if there are none. */
+/** A sentence with the names most similar to the one that was not found. */
 export function nearest(wanted: string, names: string[], clean: (text: string) => string): string {
   const all = [...new Set(names)];
   const [only] = all;
-  if (only === undefined) return '';
+  if (only === undefined) return ' These credentials cannot see any: do they have the permission?';
   if (all.length === 1) return ` The only existing name: ${clean(only)}.`;
   const ranked = all
     .slice(0, SEARCHED)

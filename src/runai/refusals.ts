@@ -44,7 +44,7 @@ function meaningOf<T>(answer: Answer<T>, caller: string): { code: ErrorCode; hin
     case 403:
       return {
         code: 'forbidden',
-        hint: `The credentials work, but lack a permission: ${caller} needs a role with the permission ${permissionFor(answer.request)}. A new application has no permissions until an access rule gives it a role.`,
+        hint: `The credentials work, but lack a permission: ${caller} needs a role with the permission ${permissionFor(answer.request)}.${caller.startsWith('the application') ? newcomers : ''}`,
       };
     default:
       return {
@@ -53,6 +53,8 @@ function meaningOf<T>(answer: Answer<T>, caller: string): { code: ErrorCode; hin
       };
   }
 }
+
+const newcomers = ' A new application has no permissions until an access rule gives it a role.';
 
 /** The paths of the API, and the names of their resources among the roles in Run:ai's UI. */
 const resources: [RegExp, string][] = [
