@@ -9,7 +9,9 @@ import { actionFolder } from '../support/runner.ts';
 import { read, snippetsOf } from './documents.ts';
 
 const snippets = snippetsOf('docs/other-ci.md');
-const [library = '', job = '', storing = ''] = snippets.filter(({ language }) => language === 'bash').map(({ text }) => text);
+const [library = '', job = '', storing = ''] = snippets
+  .filter(({ language }) => language === 'bash')
+  .map(({ text }) => text);
 const jenkins = /sh '''([\s\S]*?)'''/.exec(read('docs/other-ci.md'))?.[1] ?? '';
 const gitlab = parse(snippets.find(({ text }) => text.startsWith('# .gitlab-ci.yml'))?.text ?? '');
 
@@ -34,14 +36,23 @@ describe.skipIf(missing.length > 0)(`the script of docs/other-ci.md${skipped}`, 
   });
 
   /** Runs a job as GitLab and Jenkins do: a shell with the variables of the job, no runner of GitHub's about. */
-  async function run(script: string, variables: Record<string, string> = {}, use: (child: ChildProcess) => void = () => {}) {
+  async function run(
+    script: string,
+    variables: Record<string, string> = {},
+    use: (child: ChildProcess) => void = () => {},
+  ) {
     const env = {
       PATH: [dirname(process.execPath), process.env['PATH']].join(':'),
       TMPDIR: join(folder, 'tmp'),
       RUNAI_URL: simulator.url,
       ...variables,
     };
-    const child = spawn('bash', ['-c', script], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn('bash', ['-c', script], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
     use(child);
     let log = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (log += chunk));
@@ -124,24 +135,29 @@ describe.skipIf(missing.length > 0)(`the script of docs/other-ci.md${skipped}`, 
     expect(simulator.isValidSecret(...stored())).toBe(true);
   });
 
-  it.each(['the shell', 'all processes'])('stores a new secret when the job is cancelled (signal to %s)', async (whom) => {
-    const { text, variables, stored } = storingJob(whom === 'the shell' ? 'shell' : 'all');
-    simulator.fault({ path: 'service-accounts', method: 'POST', fault: { kind: 'delay', ms: 1500 } });
-    const before = simulator.requests.length;
-    const running = run(text, variables, (child) => {
-      const timer = setInterval(() => {
-        const created = simulator.requests.slice(before).some(({ method, path }) => method === 'POST' && !path.endsWith('/token'));
-        if (!created) return;
-        clearInterval(timer);
-        process.kill(whom === 'the shell' ? child.pid! : -child.pid!, 'SIGTERM');
-      }, 20);
-      child.once('close', () => clearInterval(timer));
-    });
-    const { status, log } = await running;
-    simulator.clearFaults();
-    expect(status, log).toBe(1);
-    expect(simulator.isValidSecret(...stored())).toBe(true);
-  });
+  it.each(['the shell', 'all processes'])(
+    'stores a new secret when the job is cancelled (signal to %s)',
+    async (whom) => {
+      const { text, variables, stored } = storingJob(whom === 'the shell' ? 'shell' : 'all');
+      simulator.fault({ path: 'service-accounts', method: 'POST', fault: { kind: 'delay', ms: 1500 } });
+      const before = simulator.requests.length;
+      const running = run(text, variables, (child) => {
+        const timer = setInterval(() => {
+          const created = simulator.requests
+            .slice(before)
+            .some(({ method, path }) => method === 'POST' && !path.endsWith('/token'));
+          if (!created) return;
+          clearInterval(timer);
+          process.kill(whom === 'the shell' ? child.pid! : -child.pid!, 'SIGTERM');
+        }, 20);
+        child.once('close', () => clearInterval(timer));
+      });
+      const { status, log } = await running;
+      simulator.clearFaults();
+      expect(status, log).toBe(1);
+      expect(simulator.isValidSecret(...stored())).toBe(true);
+    },
+  );
 
   it('leaves no file with a secret in it', async () => {
     const { log } = await run(
