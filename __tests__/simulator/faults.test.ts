@@ -286,10 +286,10 @@ describe('connections that do not last', () => {
   test.each<[AfterAnswer, number]>([
     ['close', 0],
     ['close-soon', 4],
-  ])('%s: the server ends them at least %i ms after the answer', async (afterAnswer, least) => {
+  ])('%s: the server ends them, at least %i ms after it was asked', async (afterAnswer, least) => {
     const simulator = await start({ afterAnswer });
-    const socket = await answered(simulator);
     const from = performance.now();
+    const socket = await answered(simulator);
     await once(socket.resume(), 'end');
     expect(performance.now() - from).toBeGreaterThanOrEqual(least);
   });

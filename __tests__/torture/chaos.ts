@@ -12,7 +12,7 @@ import {
   randomFrom,
   unless,
 } from './report.ts';
-import { startMeasured } from './step.ts';
+import { runMeasured, startMeasured } from './step.ts';
 import type { Target } from './targets.ts';
 import { appName, closeWorld, email, openWorld, stepFor, tasks, type World } from './tasks.ts';
 import {
@@ -112,9 +112,24 @@ async function weather(storm: Storm): Promise<Problem[]> {
     ...harmOf(ending, { isLate }),
     ...problemsOf('hang', hangs(result, timeout)),
     ...endOf(ending, { isCancelled: signalAt !== undefined, isLate }),
+    ...(result.exitCode === 0 ? [] : await heal(ending)),
   ];
   await closeWorld(world);
   return problems;
+}
+
+/** After a storm, "run it again" is all that a repair, a rotation or a deletion needs. */
+async function heal({ task, world }: Ending): Promise<Problem[]> {
+  if (!/repair|rotate-app|overlap|delete-app/.test(task.name)) return [];
+  world.simulator.clearFaults();
+  world.github.clearFaults();
+  const before = snapshot(world);
+  const result = await runMeasured(stepFor(world, { task, timeout: 30 }));
+  const ended = `run again: exit code ${result.exitCode}: ${result.errors.join()}`;
+  return [
+    ...problemsOf('loss', unless(result.exitCode === 0, ended)),
+    ...problemsOf('green and wrong', result.exitCode === 0 ? untruths({ task, world, before, result }) : []),
+  ];
 }
 
 function endOf(ending: Ending, { isCancelled, isLate }: { isCancelled: boolean; isLate: boolean }): Problem[] {

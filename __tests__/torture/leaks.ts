@@ -321,9 +321,13 @@ function judge(one: Case, evidence: Evidence): Verdict {
   const used = simulator.requests.flatMap(({ headers }) => String(headers['authorization'] ?? '').slice(7) || []);
   // A token of the simulator's own stands in for the one that the step used.
   const bearers = one.issued || ways[one.way].asks[0] !== 'grant' ? [] : used;
-  // A server that calls a name an access token has it masked.
-  const called = one.wrong?.style === 'wrong types' ? [simulator.admin.username, 'app-one'] : [];
-  const problems = [...wrongCommands(step, [...secrets, ...wholes, ...called]), ...unmasked(step, { given, bearers })];
+  // A server that calls anything an access token has it masked.
+  const masksAnything = one.wrong?.style === 'wrong types';
+  const problems = [
+    ...wrongCommands(step),
+    ...(masksAnything ? [] : wrongMasks(step, [...secrets, ...wholes])),
+    ...unmasked(step, { given, bearers }),
+  ];
   // A header cannot carry every secret, and the control plane takes no longer password.
   const unfit = (ways[one.way] as Way).inHeader && !given.every(fitsHeader);
   const refused = unfit || given.some((secret) => secret.length > 255);
@@ -348,7 +352,7 @@ function sentAstray({ given, others, githubToken, simulator, github }: Evidence)
  * An id is what the control plane says it is: to refuse one that contains a secret would lose the secret that came with
  * it. The runner masks such an output, and drops it between jobs.
  */
-const serverNamed = ['app-id', 'app-name', 'client-id', 'user-id', 'created-at'];
+const serverNamed = ['app-id', 'app-name', 'client-id', 'user-id', 'users', 'created-at'];
 
 /** Everything that a step leaves behind in plain sight, by its name. */
 function visible(step: StepResult, left: readonly string[]): Record<string, string[]> {
@@ -381,20 +385,21 @@ function leaksOf(
 
 const show = (value: string) => JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
 
-/** Nothing that a server says may become a workflow command, and nothing but secrets is masked. */
-function wrongCommands(
-  { log, stdout, masks, errors, exitCode, outputs }: StepResult,
-  secrets: readonly string[],
-): string[] {
+/** Nothing that a server says may become a workflow command. */
+function wrongCommands({ log, stdout, errors, exitCode, outputs }: StepResult): string[] {
   const allowed = [undefined, 'add-mask', 'debug', 'error', 'warning', 'notice'];
   const problems = log.filter(({ command }) => !allowed.includes(command)).map(({ command }) => `a command ${command}`);
   if (/^\s*##\[/m.test(stdout)) problems.push('a line that begins with ##[');
   if (errors.length !== (exitCode === 0 ? 0 : 1)) problems.push(`${errors.length} errors with exit code ${exitCode}`);
   for (const name of Object.keys(outputs)) if (!(name in actionFile.outputs)) problems.push(`an output ${show(name)}`);
+  return problems;
+}
+
+/** Nothing but secrets is masked. */
+function wrongMasks({ masks, outputs }: StepResult, secrets: readonly string[]): string[] {
   // What is published may be several secrets in one text.
   const known = [...secrets, ...secretOutputs.flatMap((name) => outputs[name] ?? [])];
-  for (const mask of masks) if (!isFormOf(mask, known)) problems.push(`a mask that is no secret: ${show(mask)}`);
-  return problems;
+  return masks.filter((mask) => !isFormOf(mask, known)).map((mask) => `a mask that is no secret: ${show(mask)}`);
 }
 
 /** What should have been masked and was not, or too late. */
