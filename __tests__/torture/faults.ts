@@ -232,7 +232,7 @@ const lies: Trouble[] = [
 ].map(({ status, fault }) => ({
   ...passing(new RegExp(`${status}|no application|has neither|there is no secret`), {
     once: 'either',
-    // By the contract, a conflict means that the rule is there; and a 404 that there is nothing to delete.
+    // By the contract, a conflict means that the rule is there.
     on: ({ kind }) => !(kind === 'rule' && status === 409),
   }),
   name: `${status}${fault.kind === 'html' ? ', a page' : ''} for nothing`,
