@@ -217,10 +217,13 @@ const shortLists: Trouble[] = [
 
 const transforms: Trouble[] = changes.map(([name, change]) => ({
   // Rows of a list that cannot be read are skipped; an answer with a secret in it is published, and the run fails.
-  ...passing(new RegExp(`${strange.source}|answer cannot be used|fields that cannot be read|named|no application`), {
-    once: 'either',
-    on: (target) => readsBody(target) && target.status < 300,
-  }),
+  ...passing(
+    new RegExp(`${strange.source}|answer cannot be used|fields that cannot be read|named|no application|409`),
+    {
+      once: 'either',
+      on: (target) => readsBody(target) && target.status < 300,
+    },
+  ),
   name: `wrong types: ${name}`,
   how: { http: () => ({ kind: 'transform', change }) },
 }));
@@ -230,7 +233,7 @@ const lies: Trouble[] = [
   ...[400, 401, 403, 404, 409, 422].map((status) => ({ status, fault: { kind: 'status', status } as Fault })),
   ...[401, 403, 404].map((status) => ({ status, fault: { kind: 'html', status } as Fault })),
 ].map(({ status, fault }) => ({
-  ...passing(new RegExp(`${status}|no application|has neither|there is no secret`), {
+  ...passing(new RegExp(`${status}|404|no application|has neither|there is no secret`), {
     once: 'either',
     // By the contract, a conflict means that the rule is there.
     on: ({ kind }) => !(kind === 'rule' && status === 409),
