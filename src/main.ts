@@ -82,11 +82,15 @@ function readFile(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
+/** Enough for the outputs of a step with many users, in bytes. */
+const ROOM = 64 * 1024;
+
 async function carryOut(
   inputs: Inputs,
   { secrets, cancellation }: { secrets: Secrets; cancellation: Cancellation },
 ): Promise<void> {
-  checkOutputFile(process.env['GITHUB_OUTPUT']);
+  // A token that cannot be written is asked for again; what the other modes issue is shown only once.
+  checkOutputFile(process.env['GITHUB_OUTPUT'], inputs.mode === 'token' ? 0 : ROOM);
   const { mask, clean } = secrets;
   const transport = new Transport({
     budget: inputs.timeoutSeconds * 1000,

@@ -68,21 +68,20 @@ function sizeOf(path: string): number | undefined {
   }
 }
 
-/** Enough room for the outputs of a step with many users, in bytes. */
-const ROOM = 64 * 1024;
-
 /**
  * Makes sure that outputs can be written, before anything is issued that could then be lost. Without the file, the
  * toolkit would print the outputs to the log.
+ * @param room how much must fit into it, in bytes
  * @throws RunaiError `runner`
  */
-export function checkOutputFile(path: string | undefined): void {
+export function checkOutputFile(path: string | undefined, room: number): void {
   try {
-    const stats = statSync(path ?? '');
+    const file = path ?? '';
+    const stats = statSync(file);
     if (!stats.isFile()) throw new Error('not a file');
     // If these empty lines are left behind, they do no harm.
-    appendFileSync(path ?? '', Buffer.alloc(ROOM, '\n'));
-    truncateSync(path ?? '', stats.size);
+    appendFileSync(file, Buffer.alloc(room, '\n'));
+    if (room > 0) truncateSync(file, stats.size);
   } catch (cause) {
     const code = codeOf(cause);
     const why = code === 'unknown' ? '' : ` (${code})`;
