@@ -98,8 +98,8 @@ export async function run({ short, seed, wanted }: PartOptions): Promise<PartRes
   const waits = ({ trouble, lasting }: Cell) => trouble.waits === true || lasting;
   const [waiting, busy] = [cells.filter(waits), cells.filter((cell) => !waits(cell))];
   const pools = await Promise.all([
-    pool(busy, { atOnce: 4, work: tryCell }),
-    pool(waiting, { atOnce: 12, work: tryCell }),
+    pool(busy, { atOnce: 8, work: tryCell }),
+    pool(waiting, { atOnce: 24, work: tryCell }),
   ]);
   const judged = pools.flat();
   // A busy machine makes a run late, or never get as far as the fault: such a cell is tried again, by itself.
