@@ -273,8 +273,13 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
     return [failing({ mode: 'token', 'oidc-audience': 'runai' }, { env })];
   },
   store: async () => {
-    github.fault({ method: 'PUT', path: /RUNAI_CREDENTIALS$/, times: 1000, fault: { kind: 'status', status: 503 } });
-    return [await storing({ 'timeout-seconds': '3' })];
+    const refuse = (status: number) =>
+      github.fault({ method: 'PUT', path: /RUNAI_CREDENTIALS$/, times: 1000, fault: { kind: 'status', status } });
+    refuse(403);
+    const refused = await storing();
+    github.clearFaults();
+    refuse(503);
+    return [refused, await storing({ 'timeout-seconds': '3' })];
   },
   unverified: async () => {
     const body = { code: 401, message: 'Invalid client' };

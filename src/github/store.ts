@@ -15,7 +15,7 @@ export interface StoreTools {
   clean: (text: string) => string;
 }
 
-interface GithubCall<T> extends Pick<Call<T>, 'method' | 'read' | 'statuses' | 'whenCancelled'> {
+interface GithubCall<T> extends Pick<Call<T>, 'method' | 'read' | 'statuses' | 'ifLost' | 'whenCancelled'> {
   /** Below the base URL of the API. */
   path: string;
   json?: unknown;
@@ -23,7 +23,10 @@ interface GithubCall<T> extends Pick<Call<T>, 'method' | 'read' | 'statuses' | '
 
 type When = Pick<Call<unknown>, 'whenCancelled'>;
 
-interface Write extends When {
+/** How the actual write behaves: the warning if it failed but may have been done anyway, and what a signal stops. */
+type WriteOptions = Pick<Call<unknown>, 'ifLost' | 'whenCancelled'>;
+
+interface Write extends WriteOptions {
   path: string;
   value: string;
   key: Key;
@@ -35,7 +38,7 @@ export interface Rehearsed {
   /** Such as `the secret RUNAI_CREDENTIALS of acme/app`. */
   description: string;
   /** @throws RunaiError `store`, or `interrupted` */
-  write(value: string, when: When): Promise<void>;
+  write(value: string, options: WriteOptions): Promise<void>;
 }
 
 /** Who may read an organization secret. A write that leaves anything out removes it. */
@@ -99,13 +102,13 @@ export class Store {
     if (deleted.status !== 404) this.#check(deleted);
     return {
       description: this.description,
-      write: (value, when) => this.#write(value, { key, visibility, ...when }).catch(asStoreError),
+      write: (value, options) => this.#write(value, { key, visibility, ...options }).catch(asStoreError),
     };
   }
 
   async #write(
     value: string,
-    { key, ...rest }: { key: Key; visibility: Visibility | undefined } & When,
+    { key, ...rest }: { key: Key; visibility: Visibility | undefined } & WriteOptions,
   ): Promise<void> {
     const path = this.#pathOf(this.#target.name);
     let current = key;
@@ -116,9 +119,9 @@ export class Store {
     }
   }
 
-  #put({ path, value, key, visibility, ...when }: Write): Promise<Answer<unknown>> {
+  #put({ path, value, key, visibility, ...options }: Write): Promise<Answer<unknown>> {
     const json = { encrypted_value: seal(value, key.bytes), key_id: key.id, ...visibility };
-    return this.#send({ method: 'PUT', path, json, statuses: [201, 204], ...when });
+    return this.#send({ method: 'PUT', path, json, statuses: [201, 204], ...options });
   }
 
   async #readKey({ whenCancelled }: When): Promise<Key> {
@@ -182,11 +185,12 @@ export class Store {
   }
 
   /** The error for a refusal by GitHub. All messages for refusals are in this file. */
-  #refusal({ request, status, attempts, body }: Answer<unknown>): RunaiError {
+  #refusal({ request, status, attempts, body, lost, ifLost }: Answer<unknown>): RunaiError {
     const { clean } = this.#tools;
     const { place } = this.#target;
     const { code, hint } = meaningOf({ status, isPage: body.kind === 'page', place });
-    const details = { operation: operationOf(request, clean), status, attempts, hint };
+    const warning = lost.length > 0 ? ifLost : undefined;
+    const details = { operation: operationOf(request, clean), status, attempts, warning, hint };
     return new RunaiError(code, `answered ${status}${said(body, clean)}`, details);
   }
 }

@@ -19,6 +19,8 @@ export interface Delivery {
 export interface Delivered {
   rulesMade: number;
   stored: boolean;
+  /** Whether GitHub may have stored them although the write failed. */
+  mayBeStored: boolean;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface Delivered {
  */
 export async function deliver(context: Context, issued: IssuedApplication, delivery: Delivery): Promise<Delivered> {
   const { permissions, store, oldIsDead } = delivery;
-  const delivered: Delivered = { rulesMade: 0, stored: false };
+  const delivered: Delivered = { rulesMade: 0, stored: false, mayBeStored: false };
   const unpublished = await failureOf(() => publishApplication(context, issued, delivery));
   let problem = issued.flaw ?? (store ? undefined : unpublished);
   problem ??= await failureOf(async () => {
@@ -59,6 +61,8 @@ async function failureOf(work: () => unknown): Promise<unknown> {
   }
 }
 
+const ifLost = 'GitHub may have stored the new credentials anyway.';
+
 /** Adds to a problem what happened to the credentials. */
 function withFate(
   problem: unknown,
@@ -73,8 +77,9 @@ function withFate(
       : new RunaiError('internal', 'failed unexpectedly; this is a bug', { cause: problem });
   if (delivered.stored) return known.warn(`The new credentials were stored anyway${why}.`);
   const copy = isPublished ? 'the outputs of this step hold the only copy' : 'they are lost';
-  const dead = oldIsDead ? ' The credentials that are stored no longer work.' : '';
-  return known.warn(`The new credentials are not stored as ${store?.description}: ${copy}.${dead}`);
+  const dead = oldIsDead ? '; the credentials that are stored no longer work' : '';
+  if (delivered.mayBeStored) return known.warn(ifLost).warn(`If it has not, ${copy}${dead}.`);
+  return known.warn(`The new credentials are not stored as ${store?.description}: ${copy}${dead}.`);
 }
 
 async function keep(
@@ -85,7 +90,11 @@ async function keep(
   const { store, oldIsDead } = delivery;
   if (!store || clientId === undefined) return;
   // If the old secret no longer works, the new one has to be stored, even if the run is cancelled.
-  await store.write(`${clientId}:${clientSecret}`, { whenCancelled: oldIsDead ? 'begin' : 'finish' });
+  const whenCancelled = oldIsDead ? ('begin' as const) : ('finish' as const);
+  await store.write(`${clientId}:${clientSecret}`, { ifLost, whenCancelled }).catch((error) => {
+    delivered.mayBeStored = error instanceof RunaiError && error.warning?.includes(ifLost) === true;
+    throw error;
+  });
   delivered.stored = true;
   log.info(`Stored the credentials as ${store.description}`);
   publish({ values: { stored: true } });
