@@ -30,9 +30,8 @@ const options = {
   // CommonJS starts faster than an ES module: `npm run bench` shows the whole process.
   esm: false,
   // The toolkit imports these for methods that this action never calls: another dispatcher, another way through a
-  // proxy,
-  // the details of the platform. Undici alone is nine tenths of the bundle, and takes 50 ms to load in every step.
-  // An external must be a module that exists: this one does, and is loaded anyway.
+  // proxy, the details of the platform. Undici alone is nine tenths of the bundle, and takes 50 ms to load in every
+  // step. An external must be a module that exists: this one does, and is loaded anyway.
   externals: { undici: 'events', tunnel: 'events', '@actions/exec': 'events' },
   quiet: true,
 };

@@ -58,8 +58,7 @@ function table(head: string[], rows: string[][]): string {
 
 // GitHub breaks code at its hyphens if a column is narrow, and no style can prevent that. Non-breaking hyphens would be
 // copied into workflows, where no input has them. So the title of a column of names is padded to the width of the
-// longest
-// name with non-breaking spaces (4 px each; a letter of code is 8.2 px wide, and its padding 11 px).
+// longest name with non-breaking spaces (4 px each; a letter of code is 8.2 px wide, and its padding 11 px).
 function widened(title: string, { rows, column }: { rows: string[][]; column: number }): string {
   const names = rows.map((row) => row[column] ?? '');
   if (!names.every((cell) => /^(all|all but `[^`]+`|(`[^`]+`(<br>)?)+)$/.test(cell))) return title;

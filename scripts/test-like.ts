@@ -1,6 +1,6 @@
-// Runs tests on a Linux machine that behaves like another one: node scripts/test-like.ts windows|macos [files or
-// options of
-// vitest]. Without files, runs the tests for which the system matters.
+// Runs tests on a Linux machine that behaves like another one.
+//   node scripts/test-like.ts windows|macos [files, or options of vitest]
+// Without files, it runs the tests for which the system matters.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';

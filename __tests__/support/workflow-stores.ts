@@ -1,6 +1,5 @@
 // Stand-ins for vault, aws and kubectl, each run as a separate process: the commands that other-stores.yml uses, word
-// for
-// word, on a file that replaces the stores.
+// for word, on a file that replaces the stores.
 import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
