@@ -9,7 +9,7 @@ type ServerTime = (ours: number) => { earliest: number; latest: number } | undef
 interface Case {
   createdAt: number | undefined;
   status?: number;
-  ifExists?: IfExists;
+  ifExists?: IfExists | 'refuse';
   lost?: LostAttempt[];
   serverTime?: ServerTime;
   /** What fails after the conflict. */
@@ -89,6 +89,7 @@ describe('an object that exists after a lost attempt', () => {
     ['as late as the answer that ended it', 20_500, ours],
     ['a moment later', 20_501, kept],
     ['at an unknown time', undefined, unknown],
+    ['as late as now, for all that is known of the clock', 30_500, kept],
     ['in the future', 30_501, unknown],
   ])('made %s, with if-exists: skip', async (_when, createdAt, expected) => {
     expect((await conflictAfter({ createdAt })).result).toMatchObject(expected);
@@ -113,6 +114,12 @@ describe('an object that exists after a lost attempt', () => {
   it('may be the work of any lost attempt', async () => {
     const lost = [...lostOnce, { from: 25_000, to: 26_000, late: false }];
     expect((await conflictAfter({ createdAt: 25_500, lost })).result).toMatchObject(ours);
+    expect((await conflictAfter({ createdAt: 22_000, lost })).result).toMatchObject(kept);
+  });
+
+  it('after a late attempt and another one, is uncertain only if it is newer than both', async () => {
+    const lost = [...lateOnce, { from: 25_000, to: 26_000, late: false }];
+    expect((await conflictAfter({ createdAt: 27_000, lost })).result).toMatchObject(unknown);
     expect((await conflictAfter({ createdAt: 22_000, lost })).result).toMatchObject(kept);
   });
 
@@ -144,6 +151,8 @@ describe('the maker and if-exists decide together', () => {
   });
 
   it('and a conflict that is final anyway is not looked into', async () => {
+    const refuse = await conflictAfter({ createdAt: 15_000, ifExists: 'refuse' });
+    expect(refuse).toMatchObject({ done: [], result: { code: 'conflict' } });
     expect((await conflictAfter({ createdAt: 5_500, ifExists: 'fail', lost: [] })).done).toEqual([]);
     expect((await conflictAfter({ createdAt: 5_500, ifExists: 'fail' })).done).toEqual(['find']);
   });

@@ -91,6 +91,13 @@ describe('the names of a family', () => {
     expect(isMember(family, { name })).toBe(expected);
   });
 
+  it.each(['ci-runner-a1b2c3-x20260310-120000', 7, null, undefined, ['ci-runner-a1b2c3-20260310-120000']])(
+    'are never %j',
+    (name) => {
+      expect(isMember(family, { name })).toBe(false);
+    },
+  );
+
   it('distinguish two families if the prefix of one starts with that of the other', () => {
     const longer = { name: 'ci-runner-gpu', tag: 'a1b2c3' };
     const name = memberName(longer, now);
@@ -169,6 +176,16 @@ describe('the next one is due', () => {
     ['nor if the clocks are too coarse to tell that it is due', { members, stored: 24 }, false],
   ])('%s', (_name, given, expected) => {
     expect(look(given).isDue).toBe(expected);
+  });
+
+  it('to the millisecond', () => {
+    const situation = { members: [member({ name: 'a', made: 100 })], overlap: 24 * HOUR, isCertain: true };
+    const dueAfter = (age: number, rotateAfter: number | undefined) => {
+      const storedAt = { earliest: now - age, latest: now - age };
+      return assess({ ...situation, storedAt, now, rotateAfter }).isDue;
+    };
+    expect([dueAfter(24 * HOUR, undefined), dueAfter(24 * HOUR - 1, undefined)]).toEqual([true, false]);
+    expect([dueAfter(72 * HOUR, 72 * HOUR), dueAfter(72 * HOUR - 1, 72 * HOUR)]).toEqual([true, false]);
   });
 
   it('by the runner’s clock, if a server does not send its time', () => {
@@ -280,6 +297,21 @@ describe('a member is kept', () => {
       return assess({ ...situation, members: [member(old), inUse] }).standings.filter(({ retire }) => retire).length;
     };
     expect([retired(end), retired(end + 1)]).toEqual([0, 1]);
+  });
+
+  it('until the overlap is over to the millisecond, since the secret was written and since it signed in', () => {
+    const overlap = 24 * HOUR;
+    const at = (time: number) => ({ earliest: time, latest: time });
+    const retired = (storedAt: number, lastLogin: number) => {
+      const members = [
+        { ...member(old), lastLogin: at(lastLogin) },
+        { ...member({ ...used, made: 70 }), lastLogin: at(now) },
+      ];
+      const situation = { members, storedAt: at(storedAt), now, overlap, rotateAfter: undefined, isCertain: true };
+      return assess(situation).standings.filter(({ retire }) => retire).length;
+    };
+    expect([retired(now - overlap - 1, now - overlap), retired(now - overlap - 1, now - overlap + 1)]).toEqual([1, 0]);
+    expect(retired(now - overlap + 1, now - overlap)).toBe(0);
   });
 
   it('when it is newer than the one in use: left behind by an interrupted run', () => {

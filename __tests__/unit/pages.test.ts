@@ -1,6 +1,13 @@
 import { expect, it } from 'vitest';
 import { collect, type Page, pages } from '../../src/runai/pages.ts';
 
+/** A list in a list in a list. */
+function nested(levels: number): unknown {
+  let row: unknown = 7;
+  for (let level = 0; level < levels; level++) row = [row];
+  return row;
+}
+
 type TestPage = Omit<Page<number>, 'odd'> & Partial<Page<number>>;
 
 function list(fetch: (offset: number) => TestPage) {
@@ -38,6 +45,12 @@ it.each<[string, (offset: number) => TestPage, number[], number[]]>([
     [],
     [0, 1],
   ],
+  [
+    'ends when the server ignores the offset and a row is nested too deep to be compared',
+    (at) => ({ rows: [], odd: [nested(100_000)], next: at + 1 }),
+    [],
+    [0, 1],
+  ],
   ['ends when the offset does not grow', (at) => ({ rows: [at], next: 5 }), [0, 5], [0, 5]],
   ['ends when the offset goes back', (at) => ({ rows: [at], next: at === 0 ? 5 : 3 }), [0, 5], [0, 5]],
   ['may be empty', () => ({ rows: [], next: undefined }), [], [0]],
@@ -45,6 +58,21 @@ it.each<[string, (offset: number) => TestPage, number[], number[]]>([
   const { all, offsets } = list(fetch);
   expect(await collect(all)).toEqual(items);
   expect(offsets).toEqual(asked);
+});
+
+it.each([
+  [20_000, 'is kept'],
+  [20_001, 'is an error'],
+])('a list of %i rows that are wanted %s', async (length, end) => {
+  const { all } = list(() => ({ rows: Array.from({ length }, (_, at) => at), next: undefined }));
+  const kept = collect(all);
+  if (end === 'is kept') expect(await kept).toHaveLength(length);
+  else await expect(kept).rejects.toMatchObject({ code: 'unreadable' });
+});
+
+it('rows that nobody wants are not kept', async () => {
+  const { all } = list((offset) => ({ rows: [offset, 7], next: offset < 3 ? offset + 1 : undefined }));
+  expect(await collect(all, (row) => row !== 7)).toEqual([0, 1, 2, 3]);
 });
 
 it('an endless list is an error that says so', async () => {

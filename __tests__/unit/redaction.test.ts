@@ -91,6 +91,7 @@ describe("a server's text that repeats a secret is left out whole", () => {
 
   it('also after a character reference that means nothing', () => {
     expect(clean('&#x110000; &#1114112; kZ7pQ2xW', ['kZ7pQ2xW'])).toBe(leftOut);
+    expect(clean('kZ7p&#x110000;Q2xW', ['kZ7pQ2xW'])).toBe(leftOut);
     expect(clean('&#x10ffff;', ['\u{10ffff}'])).toBe(leftOut);
   });
 
@@ -139,6 +140,22 @@ describe('the search is bounded', () => {
 });
 
 describe("a server's text is kept", () => {
+  it('when a secret is so short that its hexadecimal or base64 form is in every text', () => {
+    expect(Buffer.from('q!').toString('hex')).toBe('7121');
+    expect(clean('<YQ> 61', ['a!'.slice(0, 1)])).toBe('<YQ> 61');
+  });
+
+  it('when a secret is blank, or was masked twice', () => {
+    const long = 'kZ7pQ2xW9mB4'.repeat(12_000);
+    expect(clean('two   words', ['   ', '\n', ''])).toBe('two   words');
+    expect(clean('Resource exists', [long, long])).toBe('Resource exists');
+  });
+
+  it('when the secrets have as many characters as are searched for', () => {
+    expect(clean('Resource exists', ['k'.repeat(256 * 1024)])).toBe('Resource exists');
+    expect(clean('Resource exists', ['k'.repeat(256 * 1024 + 1)])).toBe(leftOut);
+  });
+
   it('when it contains no secret', () => {
     const text = 'Resource with this name already exists';
     expect(clean(text, ['another secret', 'xyz'])).toBe(text);

@@ -6,6 +6,7 @@ import {
   isEnough,
   judge,
   type Outcome,
+  patienceFor,
   pauseBefore,
   serverNow,
   type Verdict,
@@ -27,6 +28,7 @@ describe('whether a request is sent again, and whether it may have been carried 
     ['409', status(409), 'done'],
     ['422', status(422), 'done'],
     ['501', status(501), 'done'],
+    ['300', status(300), 'done, lost by-now'],
     ['303', status(303), 'done, lost by-now'],
     ['408', status(408), 'again, lost at-any-time'],
     ['425', status(425), 'again'],
@@ -64,6 +66,14 @@ describe('whether a request is sent again, and whether it may have been carried 
   });
 });
 
+it.each<[string, Outcome, number]>([
+  ['an unknown host, for 10 seconds', failure('unknown-host'), 10_000],
+  ['a refused connection, to the end', failure('refused'), Number.POSITIVE_INFINITY],
+  ['a 503, to the end', status(503), Number.POSITIVE_INFINITY],
+])('how long it is tried: %s', (_what, outcome, expected) => {
+  expect(patienceFor(outcome)).toBe(expected);
+});
+
 describe('what a Retry-After header asks for', () => {
   const now = Date.parse('2026-01-01T00:00:00Z');
   it.each([
@@ -77,6 +87,7 @@ describe('what a Retry-After header asks for', () => {
     ['a fraction', '1.5', undefined],
     ['garbage', 'soon', undefined],
     ['a date with something before it', '1 Thu, 01 Jan 2026 00:01:00 GMT', undefined],
+    ['a date that is not one of HTTP', '1 Jan 2027 00:00:00 GMT', undefined],
     ['an empty text', '', undefined],
     ['a bare year', '2027', 2_027_000],
   ])('%s', (_name, header, expected) => {
@@ -89,6 +100,16 @@ describe('what a Retry-After header asks for', () => {
     expect(serverNow(headers, now)).toBe(now + 3_600_000);
     expect(serverNow({ date: 'today' }, now)).toBe(now);
     expect(serverNow({}, now)).toBe(now);
+  });
+
+  it.each([
+    ['of 1970, as of a clock that was never set', 'Thu, 01 Jan 1970 00:10:00 GMT', false],
+    ['of 2001, at the last second that counts as unset', 'Sun, 09 Sep 2001 01:46:40 GMT', false],
+    ['of a second later', 'Sun, 09 Sep 2001 01:46:41 GMT', true],
+    ['of 2286, at the last second that counts', 'Sat, 20 Nov 2286 17:46:39 GMT', true],
+    ['of a second later', 'Sat, 20 Nov 2286 17:46:40 GMT', false],
+  ])("is compared with the server's clock, unless that shows a time %s", (_when, date, counts) => {
+    expect(serverNow({ date }, now)).toBe(counts ? Date.parse(date) : now);
   });
 });
 
