@@ -42,7 +42,7 @@ export async function deliver(context: Context, issued: IssuedApplication, deliv
     // Jobs cannot sign in until it is stored; and a secret that is tried but then not stored would look like one in
     // use.
     if (oldIsDead) problem = first(problem, await failureOf(stores));
-    problem ??= await failureOf(() => verify(context, issued));
+    problem ??= await failureOf(() => verify(context, issued, { oldIsDead }));
     if (!oldIsDead) problem ??= await failureOf(stores);
     problem = withFate(first(problem, unpublished), { delivery, delivered, isPublished: unpublished === undefined });
   }
@@ -133,7 +133,11 @@ const PAUSE = 1_000;
  * Gets a token with the new credentials, which may take a moment to become valid.
  * @throws RunaiError `unverified`
  */
-async function verify({ client, log }: Context, issued: IssuedApplication): Promise<void> {
+async function verify(
+  { client, log }: Context,
+  issued: IssuedApplication,
+  { oldIsDead }: Pick<Delivery, 'oldIsDead'>,
+): Promise<void> {
   // Split exactly as a reader of the stored value splits it.
   const [clientId = '', clientSecret = ''] = splitCredentials(`${issued.clientId}:${issued.clientSecret}`);
   const until = client.now() + Math.min(PATIENCE, client.remaining / 2);
@@ -144,20 +148,25 @@ async function verify({ client, log }: Context, issued: IssuedApplication): Prom
     } catch (error) {
       if (!(error instanceof RunaiError) || error.code === 'interrupted') throw error;
       const isLast = error.code !== 'credentials' || client.now() + PAUSE >= until || !(await client.wait(PAUSE));
-      if (isLast) throw unverified(error, issued.enabled);
+      if (isLast) throw unverified(error, { enabled: issued.enabled, oldIsDead });
     }
   }
 }
 
-function unverified(error: RunaiError, enabled: boolean): RunaiError {
-  const why = enabled
-    ? 'The client secret is in the outputs. Find out why the control plane issues no token for it, then run this again.'
-    : 'The application is disabled, so it gets no token: enable it in the control plane, then run this again.';
+function unverified(error: RunaiError, { enabled, oldIsDead }: { enabled: boolean; oldIsDead: boolean }): RunaiError {
+  const cause = enabled
+    ? 'Find out why the control plane issues no token for them'
+    : 'The application is disabled, so it gets no token: enable it in the control plane';
+  // What is stored is new: another run would leave it alone.
+  const next = oldIsDead
+    ? '. If they still do not work then, rotate again, with mode rotate-app and without rotate-after-days.'
+    : ', then run this again.';
   return error.with({
     code: 'unverified',
     operation: undefined,
+    attempts: undefined,
     message: `the new credentials did not get a token: ${error.operation ?? ''} ${error.message}`,
-    hint: why,
+    hint: cause + next,
     warning: error.warning,
   });
 }

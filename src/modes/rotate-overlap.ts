@@ -105,7 +105,9 @@ async function rotate(
   const { name } = issued;
   log.info(`Created the application ${name} on ${client.baseUrl}`);
   if (permissions.length === 0) {
-    log.notice(`The application ${name} has no permissions: grant it some with access-rules, or in the control plane.`);
+    log.warning(
+      `The application ${name} has no permissions, so jobs that sign in with it can do nothing: grant it some in the control plane, and set access-rules.`,
+    );
   }
   await deliver(context, issued, { values: { rotated: true }, permissions, store: rehearsed, oldIsDead: false });
   return name;
@@ -215,7 +217,7 @@ function report(
     log.info(`${name}: ${role}, created ${made}, last used ${used}; ${fate}`);
   }
   const rest = assessment.standings.length - shown.length;
-  if (rest > 0) log.notice(`There are ${rest} more, which are older.`);
+  if (rest > 0) log.notice(`${rest} older applications are not listed.`);
   const kept = shown.filter(({ member, role }) => role === 'previous' && !retired.includes(member.application.name));
   for (const { member, reason } of kept) {
     const { name, lastLogin } = member.application;
@@ -236,7 +238,7 @@ function fateOf(
   { isRetired, isReplaced }: { isRetired: boolean; isReplaced: boolean },
 ): string {
   if (isRetired) return 'deleted';
-  if (role === 'left behind') return 'nobody uses it; deleted after the next rotation';
+  if (role === 'left behind') return 'not the stored one; deleted after the next rotation';
   if (role === 'in use') return isReplaced ? 'replaced; kept for jobs that still use it' : 'stays';
   return `kept: ${reason ?? 'it could not be deleted'}`;
 }

@@ -55,7 +55,7 @@ const chooseAnother =
 const outOfSight =
   'It already exists, but is not in the list that these credentials can see: it may belong to another tenant or scope, or it is being deleted.';
 const mayBeOurs =
-  "An earlier attempt of this run may have created it, and then its secret is lost; the server's times do not tell.";
+  "An earlier attempt of this run may have created it, and then its secret is lost; the server's timestamps cannot settle it.";
 const rotateIt = 'If nobody else uses it, run this again with if-exists: rotate to get a secret that works.';
 
 /** The warning if a create fails after an attempt whose answer was lost. */
