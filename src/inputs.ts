@@ -92,6 +92,7 @@ export function parseInputs(source: InputSource): Inputs {
     timeoutSeconds: reader.wholeNumber('timeout-seconds', 3600),
   };
   const own = mode && readOwn(reader, mode);
+  if (own) checkOwnPassword(reader, own, common.credentials);
   if (mode) reader.refuseUnused(mode);
   if (reader.problems.length > 0) throw inputsError(reader.problems, mode);
   return { ...common, ...own } as Inputs;
@@ -117,6 +118,14 @@ function readOwn(reader: InputReader, mode: Mode): ModeInputs {
     case 'delete-app':
       return { mode, key: readApplicationKey(reader, mode) };
   }
+}
+
+/** A new password for whoever signs in would lock the job out, as a new secret for its application would. */
+function checkOwnPassword(reader: InputReader, own: ModeInputs, credentials: Credentials | undefined): void {
+  if (own.mode !== 'create-user' || own.ifExists !== 'rotate' || credentials?.by !== 'user') return;
+  const username = foldCase(credentials.username);
+  if (!own.emails.some((email) => foldCase(email) === username)) return;
+  reader.report('email contains the user that this step signs in as: if-exists: rotate would end the password in use');
 }
 
 const PROBLEM_LIMIT = 20;

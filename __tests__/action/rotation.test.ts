@@ -129,6 +129,8 @@ async function signIn(stage: Stage, credentials = secretOf(stage)): Promise<void
   expectSuccess(await stage.run({ mode: 'token', credentials }));
 }
 
+const accounts = /\/(apps|service-accounts)$/;
+
 /** Runs the rotation, and says which application it left in use. */
 async function turn(stage: Stage, more: Inputs = {}): Promise<{ app: string; rotated: boolean; retired: string[] }> {
   const result = await stage.run({ ...overlapFor(stage), ...more });
@@ -262,11 +264,79 @@ describe.concurrent('rotate-app without downtime', () => {
     const { exitCode, errors, outputs } = await stage.run(overlapFor(stage));
     expect(exitCode).toBe(1);
     expect(outputs).toMatchObject({ 'retired-apps': first.app, 'error-code': 'forbidden', rotated: 'false' });
-    expect(errors[0]).toContain('1 of the applications that nobody uses any more could not be deleted');
+    expect(errors[0]).toContain('the deletion of 1 of the applications that nobody uses any more failed');
     expect(errors[0]).toContain(`${second.app}: DELETE`);
     expect(names(stage.simulator)).toEqual([second.app, third.app]);
     // The next run tries again.
     expect(await turn(stage)).toEqual({ app: third.app, rotated: false, retired: [second.app] });
+  });
+
+  it('takes no credit for one that somebody else deletes first', async () => {
+    await using stage = await openStage();
+    const first = await turn(stage);
+    await stage.pass(25);
+    const second = await turn(stage);
+    await stage.pass(2);
+    await signIn(stage);
+    stage.simulator.fault({ method: 'DELETE', fault: { kind: 'status', status: 404, work: true } });
+    const result = await stage.run(overlapFor(stage));
+    expectSuccess(result);
+    expect(result.outputs['retired-apps']).toBe('');
+    expect(result.log.map(({ text }) => text).join()).toContain(
+      `There was nothing left to delete: the application ${first.app}`,
+    );
+    expect(names(stage.simulator)).toEqual([second.app]);
+  });
+
+  it('does not deny a deletion that it cannot confirm', async () => {
+    await using stage = await openStage();
+    const first = await turn(stage);
+    await stage.pass(25);
+    const second = await turn(stage);
+    await stage.pass(2);
+    await signIn(stage);
+    stage.simulator.fault({ method: 'GET', path: accounts, skip: 1, times: 2, fault: { kind: 'status', status: 403 } });
+    const { errors, outputs, notices } = await stage.run(overlapFor(stage));
+    expect(outputs).toMatchObject({ 'retired-apps': '', 'error-code': 'forbidden' });
+    expect(errors[0]).toContain('The control plane has accepted the deletion');
+    expect(notices.join()).toContain(`${first.app} may still exist`);
+    expect(names(stage.simulator)).toEqual([second.app]);
+  });
+
+  it('fails where the newest member cannot be read: it may be the one in use', async () => {
+    await using stage = await openStage();
+    await turn(stage);
+    await stage.pass(2);
+    const second = await turn(stage, { 'rotate-after-days': '' });
+    const change = (json: unknown) =>
+      (json as { name: string }[]).map((row) => (row.name === second.app ? { ...row, clientId: 'not one' } : row));
+    stage.simulator.fault({ method: 'GET', path: accounts, fault: { kind: 'transform', change } });
+    const { outputs, errors } = await stage.run(overlapFor(stage));
+    expect(outputs).toEqual({ 'error-code': 'unreadable' });
+    expect(errors[0]).toContain('lists the application with fields that cannot be read');
+  });
+
+  it('warns that a first member without access rules may do nothing', async () => {
+    await using stage = await openStage();
+    const { warnings } = await stage.run(overlapFor(stage));
+    expect(warnings.join()).toContain('has no permissions, so jobs that sign in with it can do nothing');
+  });
+
+  it('that cannot tell whether the next was created says only to run it again', async () => {
+    await using stage = await openStage();
+    stage.simulator.fault({ method: 'POST', path: accounts, times: 99, fault: { kind: 'status', status: 503 } });
+    const { errors } = await stage.run({ ...overlapFor(stage), 'timeout-seconds': '2' });
+    expect(errors[0]).toContain('An attempt may have created it anyway; nobody uses it: run this again.');
+    expect(errors[0]).not.toContain('if-exists');
+  });
+
+  it('is not bypassed by advice to reset whichever member is newest', async () => {
+    await using stage = await openStage();
+    stage.simulator.addApplication({ name: 'shop-e51728-20260601-000000' });
+    const { errors, outputs } = await stage.run({ mode: 'rotate-app', 'app-name': 'shop' });
+    expect(outputs).toEqual({ 'error-code': 'not-found' });
+    expect(errors[0]).toContain('applications whose names begin with shop-');
+    expect(errors[0]).not.toMatch(/e51728|app-id:/);
   });
 
   it('never touches the applications of others', async () => {

@@ -117,6 +117,24 @@ describe('access rules', () => {
     expect(setup.simulator.accessRules.map(({ roleId }) => roleId)).toEqual([9, 12]);
   });
 
+  it('are not confused with those of a group of the same name', async () => {
+    const { setup, grant } = await ready();
+    await using _ = setup;
+    setup.simulator.addAccessRule({ ...rule, subjectType: 'group' });
+    expect(await grant(engineer)).toBe(1);
+    expect(setup.simulator.accessRules.map(({ subjectType }) => subjectType)).toEqual(['group', 'app']);
+  });
+
+  it('that cannot be read are not blamed on the role or the scope', async () => {
+    const { setup, grant } = await ready();
+    await using _ = setup;
+    setup.simulator.fault({ method: 'GET', path: rulesPath, fault: { kind: 'status', status: 400 } });
+    const error = await failure(grant(engineer));
+    expect(error).toMatchObject({ code: 'rejected', status: 400 });
+    expect(error.describe()).toContain('the access rules cannot be read: GET');
+    expect(error.hint).not.toContain('Check the role');
+  });
+
   it('are not confused with those of another subject, role or scope', async () => {
     const { setup, grant } = await ready();
     await using _ = setup;
@@ -132,8 +150,9 @@ describe('access rules', () => {
     const others = [
       { ...rule, subjectId: 'other' },
       { ...rule, subjectType: 'user' },
+      { ...rule, subjectType: 'group' },
     ];
-    const change = () => ({ totalRecords: 2, displayRecords: 2, accessRules: others });
+    const change = () => ({ totalRecords: 3, displayRecords: 3, accessRules: others });
     setup.simulator.fault({ method: 'GET', path: rulesPath, fault: { kind: 'transform', change } });
     expect(await grant(engineer)).toBe(1);
   });

@@ -144,6 +144,7 @@ describe('a good secret in an odd answer is published, and the create is not sen
     });
     expect(result.outputs).not.toHaveProperty('user-id');
     expect(result.error.message).toBe('the control plane created the user, but its answer cannot be used');
+    expect(result.error.hint).toContain('The temporary password was published and is valid.');
     expect(requests).toEqual(['POST /api/v1/users']);
     expect(masks).toContain(secret);
   });

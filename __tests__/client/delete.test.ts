@@ -39,6 +39,22 @@ describe.each<Version>(['2.22', '3.0'])('a delete on %s', (version) => {
   });
 });
 
+it.each<[string, Fault]>([
+  ['accepted', { kind: 'delay', ms: 0 }],
+  ['lost', { kind: 'status', status: 504, work: true }],
+])('a delete that was %s is not denied where the list cannot be read', async (how, fault) => {
+  const { setup, remove } = await existing();
+  await using _ = setup;
+  setup.simulator.fault({ method: 'DELETE', fault });
+  setup.simulator.fault({ method: 'GET', path: /apps|accounts/, times: 2, fault: { kind: 'status', status: 403 } });
+  const error = await failure(remove());
+  expect(error.code).toBe('forbidden');
+  expect(error.warning).toContain(
+    how === 'accepted' ? 'The control plane has accepted the deletion' : 'An attempt may have deleted it anyway.',
+  );
+  expect(names(setup)).toEqual(['trainer-2']);
+});
+
 describe('a 404', () => {
   it('for an application that is gone from the list leaves the credit to whoever was faster', async () => {
     const { setup, remove } = await existing();

@@ -58,6 +58,40 @@ describe('the endpoints of a version', () => {
   });
 });
 
+describe('a known endpoint that refuses', () => {
+  const refuse = (setup: Setup, path: string) =>
+    setup.simulator.fault({ method: 'POST', path, fault: { kind: 'status', status: 403 } });
+  const rotate = ({ client }: Setup) => createApplication(client, { name: 'other', ifExists: 'fail' });
+
+  it('is not the last word where a newer one lets the caller in', async () => {
+    await using setup = await connect({}, { version: '2.24' });
+    await createWith(setup);
+    refuse(setup, '/apps');
+    setup.simulator.requests.length = 0;
+    expect(await rotate(setup)).toMatchObject({ created: true, name: 'other' });
+    expect(sent(setup)).toEqual(['POST /api/v1/apps', 'POST /api/v1/service-accounts']);
+  });
+
+  it('is named together with a newer one that refuses as well', async () => {
+    await using setup = await connect({}, { version: '2.24' });
+    await createWith(setup);
+    refuse(setup, '/apps');
+    refuse(setup, '/service-accounts');
+    const error = await failure(rotate(setup));
+    expect(error.code).toBe('forbidden');
+    expect(error.describe()).toMatch(/apps answered 403.*service-accounts answered 403 as well/);
+  });
+
+  it('is the only one named where there is no newer one', async () => {
+    await using setup = await connect({}, { version: '2.20' });
+    await createWith(setup);
+    refuse(setup, '/apps');
+    const error = await failure(rotate(setup));
+    expect(error.code).toBe('forbidden');
+    expect(error.describe()).not.toContain('service-accounts');
+  });
+});
+
 describe('no endpoint at all', () => {
   it('means that the url is not that of a control plane', async () => {
     await using setup = await connect();

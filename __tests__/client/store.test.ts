@@ -170,6 +170,21 @@ describe('an organization’s secret', () => {
     expect(sent(setup).filter((request) => request.includes('/repositories?'))).toHaveLength(3);
   });
 
+  it('keeps its repositories even if one is removed between two pages, or is not written', async () => {
+    await using setup = await open(inOrganization);
+    // The list moves up by one, so the 101st repository is on neither page.
+    const change = (json: unknown) => {
+      const { total_count, repositories } = json as { total_count: number; repositories: unknown[] };
+      return { total_count: total_count - 1, repositories: repositories.slice(1) };
+    };
+    for (const page of ['page=2', 'page=3']) {
+      setup.github.fault({ method: 'GET', path: page, fault: { kind: 'transform', change } });
+    }
+    const error = await failure(storeIt(setup));
+    expect(error.message).toContain('lists fewer repositories');
+    expect(setup.github.writes).toEqual([]);
+  });
+
   it.each(['all', 'private'] as const)('with the visibility %s keeps that', async (visibility) => {
     await using setup = await open(inOrganization, { options: { organizationSecrets: { [name]: { visibility } } } });
     await storeIt(setup);
@@ -195,7 +210,7 @@ describe('an organization’s secret', () => {
     const error = await failure(setup.store.rehearse());
     expect(error.code).toBe('not-found');
     expect(error.describe()).toBe(
-      "there is no secret RUNAI_CREDENTIALS of the organization acme, or the token cannot see it. Nothing was issued, and the stored secret is unchanged. An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value.",
+      "there is no secret RUNAI_CREDENTIALS of the organization acme, or the token cannot see it. Nothing was issued, and the stored secret is unchanged. An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value. If the application exists already, issue the first credentials with if-exists: rotate, or with rotate-app without rotate-after-days: any other run would take that value for them.",
     );
     expect(setup.github.writes).toEqual([]);
   });

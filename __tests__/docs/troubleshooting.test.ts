@@ -284,7 +284,20 @@ const scenarios: Record<ErrorCode, () => Promise<StepResult>[] | Promise<StepRes
   unverified: async () => {
     const body = { code: 401, message: 'Invalid client' };
     simulator.fault({ path: '/token', skip: 1, times: 1000, fault: { kind: 'status', status: 401, body } });
-    return [await storing()];
+    const untried = await storing();
+    const reset = { ...admin, 'timeout-seconds': '5' };
+    const lost = {
+      method: 'POST',
+      path: /secret$|password$/,
+      fault: { kind: 'status', status: 504, work: true },
+    } as const;
+    simulator.addApplication({ name: 'lost' });
+    simulator.fault(lost);
+    const late = await failing({ ...reset, mode: 'rotate-app', 'app-name': 'lost' });
+    simulator.addUser({ email: 'lost@acme.example' });
+    simulator.fault(lost);
+    const users = { mode: 'create-user', email: 'lost@acme.example', 'if-exists': 'rotate' };
+    return [untried, late, await failing({ ...reset, ...users })];
   },
   // Windows knows no such signals: there, a process is ended without being asked.
   interrupted: async () => (onWindows ? [] : [await stalled({}, 'SIGTERM'), await stalled({}, 'SIGINT')]),

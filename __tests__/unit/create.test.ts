@@ -123,6 +123,19 @@ describe('an object that exists after a lost attempt', () => {
     expect((await conflictAfter({ createdAt: 22_000, lost })).result).toMatchObject(kept);
   });
 
+  it.each<[string, number, object]>([
+    ['that the attempt may just have reached', 9_000, unknown],
+    ['in the midst of the attempt', 15_000, ours],
+    ['that the answer may just have reached', 22_000, unknown],
+    ['before the attempt in any case', 7_000, kept],
+  ])(
+    'made at a time %s, where slow answers leave the clock unknown to 3 seconds',
+    async (_when, createdAt, expected) => {
+      const serverTime: ServerTime = (at) => ({ earliest: at - 1_500, latest: at + 2_500 });
+      expect((await conflictAfter({ createdAt, serverTime })).result).toMatchObject(expected);
+    },
+  );
+
   it.each([
     ['no moment', (): undefined => undefined],
     ['the end alone', (at: number) => (at === 20_000 ? closeTo(at) : undefined)],

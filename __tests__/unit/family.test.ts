@@ -275,6 +275,11 @@ describe('a member is kept', () => {
       'nobody has signed in with the stored credentials since the overlap ended',
     ],
     [
+      'when this step signs in with it, whatever the list says of that',
+      { members: [old, used], stored: 49, signedInAs: 'old' },
+      'this step signs in with it',
+    ],
+    [
       'when its age is not known',
       { members: [{ name: 'old', made: null }, used], stored: 49 },
       'the control plane does not say when it was created',

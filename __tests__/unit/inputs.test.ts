@@ -293,6 +293,18 @@ describe('wrong inputs', () => {
     ['no mode', { ...app, url: token.url }, /mode is missing: it must be one of token, create-app/],
     ['a wrong mode', { ...token, ...app, mode: 'Token' }, /mode is "Token": it must be one of/],
     ['no url', { mode: 'token', ...app }, /url is missing/],
+    [
+      'the user that signs in, for a new password',
+      {
+        url: token.url,
+        mode: 'create-user',
+        username: 'admin@acme.example',
+        password: 'pw-of-admin',
+        email: 'ada@acme.example\nAdmin@Acme.example',
+        'if-exists': 'rotate',
+      },
+      /email contains the user that this step signs in as/,
+    ],
     ['a url without a scheme', { ...token, ...app, url: 'acme.run.ai' }, /url is not a URL: write it in full/],
     ['a url of another scheme', { ...token, ...app, url: 'ftp://acme.run.ai' }, /url is not a URL/],
     ['plain http', { ...token, ...app, url: 'http://acme.run.ai' }, /url must begin with https:\/\//],

@@ -136,7 +136,7 @@ export class Store {
         'not-found',
         `there is no ${this.description.replace('the ', '')}, or the token cannot see it`,
         {
-          hint: "An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value.",
+          hint: "An organization's secret must exist, so that it is clear which repositories may read it: create it once by hand, with any value. If the application exists already, issue the first credentials with if-exists: rotate, or with rotate-app without rotate-after-days: any other run would take that value for them.",
         },
       );
     }
@@ -147,13 +147,16 @@ export class Store {
 
   async #selectedRepositories(): Promise<number[]> {
     const ids: number[] = [];
+    let total = 0;
     for (let page = 1; page <= REPOSITORY_PAGES; page++) {
       const path = `${this.#pathOf(this.#target.name)}/repositories?per_page=${PAGE}&page=${page}`;
       const found = this.#valueOf(await this.#send({ method: 'GET', path, read: readRepositoryIds }));
       for (const id of found.ids) ids.push(id);
+      // If one is removed meanwhile, another moves to a page that was read already.
+      total = Math.max(total, found.total);
       if (found.ids.length === PAGE) continue;
       // A repository that is left out of the write loses access.
-      if (ids.length < found.total) throw missingRepositories(this.description);
+      if (ids.length < total) throw missingRepositories(this.description);
       return ids;
     }
     throw new RunaiError('unreadable', 'GitHub sent an endless list of repositories');

@@ -21,13 +21,14 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   const kept = store && stored && (await findStored(context, { name, store, updatedAt: stored.updatedAt }));
   if (stored && !kept) rehearsed = await store?.rehearse();
   const ifExists = inputs.ifExists === 'repair' ? 'rotate' : inputs.ifExists;
-  const issued = kept ? leftAlone(kept) : await createApplication(client, { name, ifExists });
+  const issued = kept ? leftAlone(kept.application) : await createApplication(client, { name, ifExists });
   const { created, clientSecret } = issued;
-  log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, isStored: kept !== undefined }));
+  log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, kept }));
   const oldIsDead = !created && clientSecret !== undefined;
   // Set even if nothing was rehearsed because the existing credentials are already stored.
   const values = { created, ...(store && { stored: false }) };
-  const delivered = await deliver(context, issued, { values, permissions, store: rehearsed, oldIsDead });
+  const again = `run this again${ifExists === 'rotate' ? '' : ' with if-exists: repair'}`;
+  const delivered = await deliver(context, issued, { values, permissions, store: rehearsed, oldIsDead, again });
   warnIfDisabled(context, issued);
   if (created && accessRules.length === 0) {
     log.notice(
@@ -44,6 +45,12 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   });
 }
 
+interface Kept {
+  application: Application;
+  /** Whether it is certain that its credentials are stored. */
+  isStored: boolean;
+}
+
 /**
  * The existing application, if its credentials are stored, which means that the secret was written after the
  * application was created. If the two times are too close to tell apart, the credentials count as stored, since a new
@@ -52,16 +59,16 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
 async function findStored(
   { client, log }: Context,
   { name, store, updatedAt }: { name: string; store: Store; updatedAt: number },
-): Promise<Application | undefined> {
+): Promise<Kept | undefined> {
   const existing = await findApplication(client, { name });
   if (!existing) return undefined;
   const written = store.ourTime(spanOf(updatedAt));
   const made = existing.createdAt === undefined ? undefined : client.ourTime(spanOf(existing.createdAt));
-  if (made && written) return written.latest >= made.earliest ? existing : undefined;
+  if (made && written) return written.latest >= made.earliest ? { application: existing, isStored: true } : undefined;
   log.warning(
     `It cannot be determined whether the application ${name} is older than ${store.description}: left both unchanged`,
   );
-  return existing;
+  return { application: existing, isStored: false };
 }
 
 function leftAlone(application: Application): IssuedApplication & { created: boolean } {
@@ -70,11 +77,13 @@ function leftAlone(application: Application): IssuedApplication & { created: boo
 
 function whatHappened(
   { created, clientSecret }: IssuedApplication & { created: boolean },
-  { which, isStored }: { which: string; isStored: boolean },
+  { which, kept }: { which: string; kept: Kept | undefined },
 ): string {
   if (created) return `Created the application ${which}`;
   if (clientSecret !== undefined) return `Issued a new client secret for the existing application ${which}`;
-  if (isStored)
-    return `Left the existing application ${which} as it is: what is stored for it was written after it was created`;
+  if (kept) {
+    const why = kept.isStored ? ': what is stored for it was written after it was created' : '';
+    return `Left the existing application ${which} as it is${why}`;
+  }
   return `Left the existing application ${which} as it is: its secret cannot be read, so client-secret is not set`;
 }

@@ -124,7 +124,7 @@ function publishUsers({ publish }: Context, outcomes: Outcome[]): void {
 function failureOf({ user, rulesMade, error }: Outcome): string | undefined {
   if (error !== undefined) return error instanceof RunaiError ? error.describe() : 'failed unexpectedly';
   if (!user) return 'not tried';
-  return rulesMade === undefined ? 'created, but the access rules were not tried' : undefined;
+  return rulesMade === undefined ? 'the access rules were not tried' : undefined;
 }
 
 /** One error for all addresses that failed; with a single address, its own error. */

@@ -13,6 +13,8 @@ export interface Delivery {
   store: Rehearsed | undefined;
   /** Whether the previous secret no longer works. */
   oldIsDead: boolean;
+  /** What to do if these credentials cannot be used or stored: the end of a sentence. */
+  again: string;
 }
 
 /** What was done with the new credentials. */
@@ -42,7 +44,7 @@ export async function deliver(context: Context, issued: IssuedApplication, deliv
     // Jobs cannot sign in until it is stored; and a secret that is tried but then not stored would look like one in
     // use.
     if (oldIsDead) problem = first(problem, await failureOf(stores));
-    problem ??= await failureOf(() => verify(context, issued, { oldIsDead }));
+    problem ??= await failureOf(() => verify(context, issued, delivery));
     if (!oldIsDead) problem ??= await failureOf(stores);
     problem = withFate(first(problem, unpublished), { delivery, delivered, isPublished: unpublished === undefined });
   }
@@ -69,7 +71,7 @@ function withFate(
   { delivery, delivered, isPublished }: { delivery: Delivery; delivered: Delivered; isPublished: boolean },
 ): unknown {
   if (problem === undefined) return undefined;
-  const { store, oldIsDead } = delivery;
+  const { store, oldIsDead, again } = delivery;
   const why = oldIsDead ? ', because the old ones no longer work' : '';
   const known =
     problem instanceof RunaiError
@@ -78,8 +80,10 @@ function withFate(
   if (delivered.stored) return known.warn(`The new credentials were stored anyway${why}.`);
   const copy = isPublished ? 'the outputs of this step hold the only copy' : 'they are lost';
   const dead = oldIsDead ? '; the credentials that are stored no longer work' : '';
-  if (delivered.mayBeStored) return known.warn(ifLost).warn(`If it has not, ${copy}${dead}.`);
-  return known.warn(`The new credentials are not stored as ${store?.description}: ${copy}${dead}.`);
+  // The hint of an unverified secret says it anyway.
+  const next = known.code === 'unverified' ? '' : ` To issue and store new ones, ${again}.`;
+  if (delivered.mayBeStored) return known.warn(ifLost).warn(`If it has not, ${copy}${dead}.${next}`);
+  return known.warn(`The new credentials are not stored as ${store?.description}: ${copy}${dead}.${next}`);
 }
 
 async function keep(
@@ -133,11 +137,7 @@ const PAUSE = 1_000;
  * Gets a token with the new credentials, which may take a moment to become valid.
  * @throws RunaiError `unverified`
  */
-async function verify(
-  { client, log }: Context,
-  issued: IssuedApplication,
-  { oldIsDead }: Pick<Delivery, 'oldIsDead'>,
-): Promise<void> {
+async function verify({ client, log }: Context, issued: IssuedApplication, delivery: Delivery): Promise<void> {
   // Split exactly as a reader of the stored value splits it.
   const [clientId = '', clientSecret = ''] = splitCredentials(`${issued.clientId}:${issued.clientSecret}`);
   const until = client.now() + Math.min(PATIENCE, client.remaining / 2);
@@ -148,19 +148,19 @@ async function verify(
     } catch (error) {
       if (!(error instanceof RunaiError) || error.code === 'interrupted') throw error;
       const isLast = error.code !== 'credentials' || client.now() + PAUSE >= until || !(await client.wait(PAUSE));
-      if (isLast) throw unverified(error, { enabled: issued.enabled, oldIsDead });
+      if (isLast) throw unverified(error, issued.enabled, delivery);
     }
   }
 }
 
-function unverified(error: RunaiError, { enabled, oldIsDead }: { enabled: boolean; oldIsDead: boolean }): RunaiError {
+function unverified(error: RunaiError, enabled: boolean, { oldIsDead, again }: Delivery): RunaiError {
   const cause = enabled
     ? 'Find out why the control plane issues no token for them'
     : 'The application is disabled, so it gets no token: enable it in the control plane';
   // What is stored is new: another run would leave it alone.
   const next = oldIsDead
     ? '. If they still do not work then, rotate again, with mode rotate-app and without rotate-after-days.'
-    : ', then run this again.';
+    : `, then ${again}.`;
   return error.with({
     code: 'unverified',
     operation: undefined,

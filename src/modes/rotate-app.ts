@@ -20,7 +20,13 @@ export async function rotateApp(inputs: InputsFor<'rotate-app'>, context: Contex
   await authorize(context, inputs.credentials);
   const issued = await resetSecret(client, await getApplication(client, inputs.key));
   log.info(`Issued a new client secret for the application ${client.clean(issued.name)}; the old one no longer works`);
-  const delivery = { values: { rotated: true }, permissions: [], store: rehearsed, oldIsDead: true };
+  const delivery = {
+    values: { rotated: true },
+    permissions: [],
+    store: rehearsed,
+    oldIsDead: true,
+    again: 'run this again',
+  };
   const { stored } = await deliver(context, issued, delivery);
   warnIfDisabled(context, issued);
   context.summarize('Run:ai application', {

@@ -76,21 +76,29 @@ async function look(
   const written: Span | undefined = updatedAt === undefined ? undefined : spanOf(updatedAt);
   const storedAt = written && (store.ourTime(written) ?? written);
   const clocksKnown = Boolean(client.ourTime(spanOf(0)) && store.ourTime(spanOf(0)));
-  const isWhole = !odd.some((row) => isMember(family, { name: (row as { name?: unknown } | null)?.name }));
+  const oddNames = odd
+    .map((row) => (row as { name?: unknown } | null)?.name)
+    .filter((name): name is string => isMember(family, { name }));
+  const isWhole = oddNames.length === 0;
   // If no member can be seen, there are no access rules to copy to the next one.
   if (members.length === 0 && (!isWhole || (rows.length === 0 && odd.length > 0))) throw unreadableRow(client);
   if (!clocksKnown && members.length > 0) {
     log.warning('One of the servers does not send its time (no Date header), so no application is deleted.');
   }
   if (!isWhole) log.warning('One of the applications cannot be read, so none is deleted.');
-  return assess({
+  const assessment = assess({
     members,
     storedAt,
     now: client.now(),
     overlap: (inputs.overlap as Overlap).hours * HOUR,
     rotateAfter: inputs.rotateAfter === undefined ? undefined : inputs.rotateAfter * DAY,
     isCertain: clocksKnown && isWhole,
+    signedInAs: client.callerId,
   });
+  // The names end with the time: a newer one that cannot be read may be the one in use.
+  const inUse = assessment.inUse?.application.name ?? '';
+  if (oddNames.some((name) => name > inUse)) throw unreadableRow(client);
+  return assessment;
 }
 
 /** Creates the next member, and stores its credentials. Returns its name. */
@@ -109,7 +117,13 @@ async function rotate(
       `The application ${name} has no permissions, so jobs that sign in with it can do nothing: grant it some in the control plane, and set access-rules.`,
     );
   }
-  await deliver(context, issued, { values: { rotated: true }, permissions, store: rehearsed, oldIsDead: false });
+  await deliver(context, issued, {
+    values: { rotated: true },
+    permissions,
+    store: rehearsed,
+    oldIsDead: false,
+    again: 'run this again',
+  });
   return name;
 }
 
@@ -170,30 +184,33 @@ async function retire(
   { assessment, next }: { assessment: Assessment; next: string | undefined },
 ): Promise<void> {
   const { client, log, publish } = context;
-  const retired: string[] = [];
+  const gone = new Map<string, 'deleted' | 'was already gone'>();
   const failures: { name: string; error: RunaiError }[] = [];
   for (const { member, retire: goes } of assessment.standings) {
     if (!goes) continue;
     const { name } = member.application;
     try {
-      await deleteApplication(client, member.application);
-      retired.push(name);
-      log.info(`Deleted the application ${client.clean(name)}, which nobody uses any more`);
+      const isOurs = await deleteApplication(client, member.application);
+      gone.set(name, isOurs ? 'deleted' : 'was already gone');
+      const done = isOurs ? 'Deleted' : 'There was nothing left to delete:';
+      log.info(`${done} the application ${client.clean(name)}, which nobody uses any more`);
     } catch (error) {
       if (!(error instanceof RunaiError)) throw error;
       failures.push({ name, error });
       if (error.code === 'interrupted') break;
     }
   }
+  const retired = [...gone].filter(([, how]) => how === 'deleted').map(([name]) => name);
   publish({ values: { 'retired-apps': retired.join('\n') } });
-  report(context, { assessment, next, retired });
+  report(context, { assessment, next, gone });
   const [first] = failures;
   if (!first) return;
   const list = failures.map(({ name, error }) => `\n- ${client.clean(name)}: ${error.describe()}`).join('');
   throw first.error.with({
     operation: undefined,
     attempts: undefined,
-    message: `${failures.length} of the applications that nobody uses any more could not be deleted:${list}`,
+    message: `the deletion of ${failures.length} of the applications that nobody uses any more failed, or could not be confirmed:${list}`,
+    warning: undefined,
     hint: 'Everything else is done; the next run will try again.',
   });
 }
@@ -204,13 +221,13 @@ const SHOWN = 20;
 /** Reports the role and the fate of each member in the log and in the summary. */
 function report(
   { client, log, summarize }: Context,
-  { assessment, next, retired }: { assessment: Assessment; next: string | undefined; retired: string[] },
+  { assessment, next, gone }: { assessment: Assessment; next: string | undefined; gone: ReadonlyMap<string, string> },
 ): void {
   const shown = assessment.standings.slice(0, SHOWN);
   const lines = shown.map((standing) => {
     const { member, role } = standing;
     const { name, createdAt, lastLogin } = member.application;
-    const fate = fateOf(standing, { isRetired: retired.includes(name), isReplaced: next !== undefined });
+    const fate = gone.get(name) ?? fateOf(standing, { isReplaced: next !== undefined });
     return [client.clean(name), role, inWords(createdAt), inWords(lastLogin), fate];
   });
   for (const [name, role, made, used, fate] of lines) {
@@ -218,12 +235,10 @@ function report(
   }
   const rest = assessment.standings.length - shown.length;
   if (rest > 0) log.notice(`${rest} older applications are not listed.`);
-  const kept = shown.filter(({ member, role }) => role === 'previous' && !retired.includes(member.application.name));
+  const kept = shown.filter(({ member, role }) => role === 'previous' && !gone.has(member.application.name));
   for (const { member, reason } of kept) {
     const { name, lastLogin } = member.application;
-    log.notice(
-      `The application ${client.clean(name)} is kept: ${reason ?? 'it could not be deleted'} (last used: ${inWords(lastLogin)})`,
-    );
+    log.notice(`The application ${client.clean(name)} ${keptBecause(reason)} (last used: ${inWords(lastLogin)})`);
   }
   if (next) lines.unshift([next, 'next', isoTime(client.now()), 'never', 'in use from now on']);
   summarize('Run:ai applications', { head: ['application', 'role', 'created', 'last used', 'what happens'], lines });
@@ -233,12 +248,11 @@ function inWords(time: number | 'never' | undefined): string {
   return typeof time === 'number' ? isoTime(time) : (time ?? 'unknown');
 }
 
-function fateOf(
-  { role, reason }: Standing,
-  { isRetired, isReplaced }: { isRetired: boolean; isReplaced: boolean },
-): string {
-  if (isRetired) return 'deleted';
-  if (role === 'left behind') return 'not the stored one; deleted after the next rotation';
+const keptBecause = (reason: string | undefined) =>
+  reason ? `is kept: ${reason}` : 'may still exist: its deletion failed, or could not be confirmed';
+
+function fateOf({ role, reason }: Standing, { isReplaced }: { isReplaced: boolean }): string {
+  if (role === 'left behind') return 'not the stored one; deleted once nobody uses it';
   if (role === 'in use') return isReplaced ? 'replaced; kept for jobs that still use it' : 'stays';
-  return `kept: ${reason ?? 'it could not be deleted'}`;
+  return keptBecause(reason);
 }

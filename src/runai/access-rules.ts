@@ -47,7 +47,10 @@ export async function lookUpRules(client: Client, wanted: WantedRule[]): Promise
       const roleId = isRoleId(rule.role) ? Number(rule.role) : roleNamed(client, rule.role, roles).id;
       permissions.push({ roleId, ...(await findScope(client, rule)), text });
     } catch (error) {
-      throw inContext(error, `access rule "${text}" cannot be created: `, 'Nothing was created.');
+      throw inContext(error, `access rule "${text}" cannot be created: `, {
+        isRule: true,
+        after: 'Nothing was created.',
+      });
     }
   }
   return permissions;
@@ -55,7 +58,10 @@ export async function lookUpRules(client: Client, wanted: WantedRule[]): Promise
 
 function rolesFor(client: Client): Promise<Role[]> {
   return listRoles(client).catch((error) => {
-    throw inContext(error, 'the roles for access-rules cannot be read: ', 'Nothing was created.');
+    throw inContext(error, 'the roles for access-rules cannot be read: ', {
+      isRule: false,
+      after: 'Nothing was created.',
+    });
   });
 }
 
@@ -88,7 +94,7 @@ const doneBefore = 'Everything before this was done and published, so what was c
 export async function grantAccess(client: Client, subject: Subject, permissions: Permission[]): Promise<number> {
   if (permissions.length === 0) return 0;
   const { rules: existing } = await rulesOf(client, subject).catch((error) => {
-    throw inContext(error, 'the access rules cannot be read: ', doneBefore);
+    throw inContext(error, 'the access rules cannot be read: ', { isRule: false, after: doneBefore });
   });
   let made = 0;
   for (const { text, ...permission } of permissions) {
@@ -97,7 +103,7 @@ export async function grantAccess(client: Client, subject: Subject, permissions:
     try {
       made += (await makeRule(client, subject, rule)) ? 1 : 0;
     } catch (error) {
-      throw inContext(error, `access rule "${text}" could not be created: `, doneBefore);
+      throw inContext(error, `access rule "${text}" could not be created: `, { isRule: true, after: doneBefore });
     }
     // Another line may mean the same rule: by the role's name in another case, or by its id.
     existing.push(rule);
@@ -140,7 +146,9 @@ export async function rulesOf(client: Client, subject: Subject): Promise<{ rules
   const isUser = subject.type === 'user';
   // Addresses are the same in any case, client ids are not.
   const same = (id: string) => (isUser ? foldCase(id) === foldCase(subject.id) : id === subject.id);
-  const isTheirs = (rule: AccessRule) => same(rule.subjectId) && isUser === (rule.subjectType === 'user');
+  // A group may have the same name.
+  const types = isUser ? ['user'] : ['app', 'service-account'];
+  const isTheirs = (rule: AccessRule) => same(rule.subjectId) && types.includes(rule.subjectType);
   let odd = 0;
   const list = pages(async (offset) => {
     const query = `?subjectIds=${encodeURIComponent(subject.id)}&limit=${PAGE}&offset=${offset}`;
@@ -179,13 +187,13 @@ function listRoles(client: Client): Promise<Role[]> {
   );
 }
 
-/** Adds to an error which rule it is about. The rule itself is at fault only if the server refuses its content. */
-function inContext(error: unknown, before: string, after: string): unknown {
+/** Adds to an error what it is about. A rule itself is at fault only if the server refuses its content. */
+function inContext(error: unknown, before: string, { isRule, after }: { isRule: boolean; after: string }): unknown {
   if (!(error instanceof RunaiError)) return error;
-  const isRule = error.code === 'rejected' && [400, 404, 422].includes(error.status ?? 0);
-  const hint = isRule ? 'Check the role and the scope.' : (error.hint ?? '');
+  const isAtFault = isRule && error.code === 'rejected' && [400, 404, 422].includes(error.status ?? 0);
+  const hint = isAtFault ? 'Check the role and the scope.' : (error.hint ?? '');
   const says = error.operation ? `${error.operation} ${error.message}` : error.message;
-  return new RunaiError(isRule ? 'access-rule' : error.code, before + says, {
+  return new RunaiError(isAtFault ? 'access-rule' : error.code, before + says, {
     status: error.status,
     attempts: error.attempts,
     warning: error.warning,

@@ -8,7 +8,7 @@ import {
   readCreatedApplication,
 } from './answers.ts';
 import type { Client } from './client.ts';
-import { createOnce, type IfExists, type Issued, mayBeReset, mayExist } from './create.ts';
+import { createOnce, type IfExists, type Issued, mayBeLeftBehind, mayBeReset, mayExist } from './create.ts';
 import { requestToken } from './tokens.ts';
 
 export interface Application extends ApplicationRow {
@@ -44,7 +44,7 @@ export function createApplication(
     path,
     json: { name },
     read: (json: unknown) => issuedBy(readCreatedApplication(json, { name, mask: client.mask }), { name, path }),
-    ifLost: mayExist,
+    ifLost: ifExists === 'refuse' ? mayBeLeftBehind : mayExist,
     whenCancelled: 'finish' as const,
   });
   return createOnce<Application, IssuedApplication>(client, {
@@ -116,18 +116,20 @@ export async function getApplication(client: Client, key: ApplicationKey): Promi
   const application = await findApplication(client, key);
   if (application) return application;
   const which = 'id' in key ? `id ${client.clean(key.id)}` : `name ${key.name}`;
-  const family = 'id' in key ? undefined : await newestOfFamily(client, key.name);
-  const hint = family
-    ? `There is ${client.clean(family.name)}, from a rotation with overlap-hours: to reset its secret, use app-id: ${client.clean(family.id)}.`
-    : 'Check app-name or app-id, and that url is the right tenant. To create an application, use mode: create-app.';
+  // Which of them is in use, and for whom, only the rotation knows.
+  const hint =
+    !('id' in key) && (await hasFamily(client, key.name))
+      ? `A rotation with overlap-hours has created applications whose names begin with ${key.name}-: to rotate one in place, give its full name, which the job summary of that rotation shows.`
+      : 'Check app-name or app-id, and that url is the right tenant. To create an application, use mode: create-app.';
   throw new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, { hint });
 }
 
-/** The newest application that a rotation without downtime created with this prefix. */
-async function newestOfFamily(client: Client, name: string): Promise<Application | undefined> {
+/** Whether a rotation without downtime has created applications with this prefix. */
+async function hasFamily(client: Client, name: string): Promise<boolean> {
   const { rows } = await listApplications(client);
-  const members = rows.filter((row) => row.name.startsWith(`${name}-`) && /-[0-9a-f]{6}-\d{8}-\d{6}$/.test(row.name));
-  return members.toSorted((a, b) => (b.createdAt ?? 0) - (a.createdAt ?? 0))[0];
+  return rows.some(
+    (row) => row.name.startsWith(`${name}-`) && /^-[0-9a-f]{6}-\d{8}-\d{6}$/.test(row.name.slice(name.length)),
+  );
 }
 
 /** How long after a lost answer a reset may still be carried out, in milliseconds. */
@@ -199,6 +201,8 @@ function ownApplication(name: string): RunaiError {
 const LOOKS = 3;
 const LOOK_PAUSE = 1_000;
 
+const accepted = 'The control plane has accepted the deletion, but the list of applications does not confirm it yet.';
+
 /**
  * Deletes an application. Counts as done only when the list no longer contains it: a 404 alone may come from a gateway.
  * @returns whether this run deleted it
@@ -206,12 +210,18 @@ const LOOK_PAUSE = 1_000;
 export async function deleteApplication(client: Client, application: Application): Promise<boolean> {
   const { endpoint, id } = application;
   const path = `${endpoint}/${encodeURIComponent(id)}`;
-  const answer = await client.send({ method: 'DELETE', path, ifLost: 'An attempt may have deleted it anyway.' });
+  const ifLost = 'An attempt may have deleted it anyway.';
+  const answer = await client.send({ method: 'DELETE', path, ifLost });
   const isDone = answer.status >= 200 && answer.status < 300;
   if (!isDone && answer.status !== 404) throw client.refusal(answer);
-  for (let look = 1; ; look++) {
-    if (!(await findApplication(client, { id }))) return isDone || answer.lost.length > 0;
-    if (look === LOOKS || !isDone || !(await client.wait(LOOK_PAUSE))) break;
+  try {
+    for (let look = 1; ; look++) {
+      if (!(await findApplication(client, { id }))) return isDone || answer.lost.length > 0;
+      if (look === LOOKS || !isDone || !(await client.wait(LOOK_PAUSE))) break;
+    }
+  } catch (error) {
+    const warning = isDone ? accepted : answer.lost.length > 0 && ifLost;
+    throw warning && error instanceof RunaiError ? error.warn(warning) : error;
   }
   throw client.refusal(answer).with({
     code: 'unreadable',

@@ -162,41 +162,43 @@ export class Client {
 
   /**
    * Sends a call to whichever generation of an endpoint exists: the oldest first, unless this run has already met a
-   * newer one. One that answers 404, 405, 410 or 501, or a page instead of JSON, does not exist; one that answers 403
-   * may be closed to this caller, so the next one is tried. Any other answer is final.
+   * newer one. One that answers 404, 405, 410 or 501, or a page instead of JSON, does not exist, unless it has answered
+   * before; one that answers 403 may be closed to this caller, so the next one is tried. Any other answer is final.
    */
   async find<T>(endpoint: Endpoint, callTo: (path: string) => ApiCall<T>): Promise<Found<T>> {
     const tries: { path: string; answer: Answer<T> }[] = [];
-    const known = this.#known.has(endpoint);
+    const known = this.#known.get(endpoint);
     const done = (found: Found<T>) => {
-      this.#known.set(endpoint, found.path);
+      this.#known.set(endpoint, known ?? found.path);
       const lost = tries.flatMap(({ answer }) => answer.lost);
       return { ...found, answer: { ...found.answer, lost } };
     };
     const paths = this.#order(endpoint);
     for (let round = 1; round <= ROUNDS; round++) {
       for (const path of paths) {
+        const isKnown = path === known;
         // If there is no other path, a page is not an answer, and the work may have been done anyway.
-        const call = { ...callTo(path), probe: paths.length > 1 };
+        const call = { ...callTo(path), probe: !isKnown && paths.length > 1 };
         const earlier = tries.map(({ answer }) => answer);
         const answer = await afterLost(earlier, call, () => this.send(call));
         tries.push({ path, answer });
         // An endpoint that has answered before exists: then a 404 is about the requested object.
-        const isThere = known ? !isPage(answer) : !isAbsent(answer) && answer.status !== 403;
-        if (isThere) return done({ answer, path, others: [] });
+        const isThere = isKnown ? !isPage(answer) : !isAbsent(answer);
+        if (isThere && answer.status !== 403) return done({ answer, path, others: [] });
+        if (isKnown && !isThere) break;
       }
       const [first, ...others] = tries.filter(({ answer }) => answer.status === 403);
       if (first) return done({ ...first, others: others.map(({ answer }) => answer) });
       if (!tries.some(({ answer }) => isPage(answer))) break;
     }
     const answers = tries.map(({ answer }) => answer);
-    throw this.#nothingThere(paths, answers);
+    throw this.#nothingThere([...new Set(tries.map(({ path }) => path))], answers);
   }
 
   #order(endpoint: Endpoint): readonly string[] {
     const known = this.#known.get(endpoint);
-    if (known) return [known];
-    const paths = endpoints[endpoint];
+    const paths: readonly string[] = endpoints[endpoint];
+    if (known) return paths.slice(paths.indexOf(known));
     const isNewer = [...this.#known].some(([other, path]) => path !== endpoints[other][0]);
     return isNewer ? paths.toReversed() : paths;
   }

@@ -62,14 +62,20 @@ const rotateIt = 'If nobody else uses it, run this again with if-exists: rotate 
 export const mayExist =
   'An attempt may have created it anyway: run this again with if-exists: rotate to get a secret that works.';
 
+/** The same for an application with a name that no other run uses. */
+export const mayBeLeftBehind = 'An attempt may have created it anyway; nobody uses it: run this again.';
+
 /** The warning if a reset fails after an attempt whose answer was lost. */
 export const mayBeReset =
   'An attempt may have issued a new secret anyway; if so, the old one no longer works: run this again to get one that works.';
 
+/** How closely the server's clock has to be known, in milliseconds: its times and its `Date` are whole seconds. */
+const CLOSE = 2_000;
+
 /**
  * Who created the object. It counts as this run's own if it was created while one of the lost attempts could have
  * created it. Unknown if the server gives no time, or one after the last attempt began, which a late attempt could have
- * caused.
+ * caused; or if the server answers so slowly that its clock is not known closely enough.
  */
 function makerOf(
   client: Client,
@@ -80,15 +86,18 @@ function makerOf(
   // A time without a fraction may have been truncated to the second.
   const atLatest = createdAt % 1000 === 0 ? createdAt + 999 : createdAt;
   const spans = lost.map(({ from, to }) => [client.serverTime(from), client.serverTime(to)] as const);
-  if (spans.some(([begin, end]) => begin && end && atLatest >= begin.earliest && createdAt <= end.latest)) {
-    return 'this run';
-  }
+  const fits = spans.filter(([begin, end]) => begin && end && atLatest >= begin.earliest && createdAt <= end.latest);
+  const isClose = fits.some(([begin, end]) => {
+    if (!begin || !end) return false;
+    return begin.latest - begin.earliest <= CLOSE || (createdAt >= begin.latest && atLatest <= end.earliest);
+  });
+  if (isClose) return 'this run';
   const first = spans[0]?.[0];
   const ends = spans.map(([, end]) => end?.latest ?? Number.POSITIVE_INFINITY);
   const isLate = lost.some(({ late }) => late) && atLatest > Math.max(...ends);
   const now = client.serverTime(client.now());
   const inTheFuture = now !== undefined && createdAt > now.latest;
-  return first === undefined || isLate || inTheFuture ? 'unknown' : 'somebody else';
+  return fits.length > 0 || first === undefined || isLate || inTheFuture ? 'unknown' : 'somebody else';
 }
 
 async function warnOnFailure<T>(lost: LostAttempt[], work: () => Promise<T>): Promise<T> {

@@ -33,6 +33,8 @@ export interface Situation {
   rotateAfter: number | undefined;
   /** Whether both servers sent their time, and every member could be read. Otherwise, nothing is retired. */
   isCertain: boolean;
+  /** The client id of the application that this run signs in with, if it is one. */
+  signedInAs?: string | undefined;
 }
 
 /** What to do with one member, and why. */
@@ -72,7 +74,8 @@ export function isMember({ name, tag }: Family, application: { name: unknown }):
 }
 
 /** Works out which member is in use, whether the next one is due, and which ones can be deleted. */
-export function assess({ members, storedAt, now, overlap, rotateAfter, isCertain }: Situation): Assessment {
+export function assess(situation: Situation): Assessment {
+  const { members, storedAt, now, overlap, rotateAfter } = situation;
   const newestFirst = members.toSorted((a, b) => ageOf(a) - ageOf(b));
   // If the two times are too close to tell apart, the member counts as in use.
   const inUse = newestFirst.find(({ createdAt }) => storedAt && createdAt && createdAt.earliest <= storedAt.latest);
@@ -81,7 +84,7 @@ export function assess({ members, storedAt, now, overlap, rotateAfter, isCertain
   const standings = newestFirst.map((member): Standing => {
     if (member === inUse) return { member, role: 'in use', retire: false };
     if (!inUse || !isOlder(member, inUse)) return { member, role: 'left behind', retire: false };
-    const reason = reasonToKeep({ member, inUse, storedAt, now, overlap, isCertain });
+    const reason = reasonToKeep({ ...situation, member, inUse });
     return { member, role: 'previous', retire: reason === undefined, ...(reason !== undefined && { reason }) };
   });
   return { inUse, isDue, example: exampleOf(newestFirst, inUse), standings };
@@ -115,9 +118,11 @@ function reasonToKeep({
   now,
   overlap,
   isCertain,
+  signedInAs,
 }: Omit<Situation, 'members' | 'rotateAfter'> & { member: Member; inUse: Member }): string | undefined {
   if (!isCertain || !storedAt) return 'it is not certain which one is in use';
   if (!member.createdAt) return 'the control plane does not say when it was created';
+  if (member.application.clientId === signedInAs) return 'this step signs in with it';
   if (now - storedAt.latest < overlap) return 'the stored secret was written too recently';
   // Before that, a job may have signed in with credentials that it read earlier, whatever is stored now.
   const isProven = typeof inUse.lastLogin === 'object' && inUse.lastLogin.earliest > storedAt.latest + overlap;

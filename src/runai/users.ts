@@ -65,12 +65,16 @@ function readIssuedUser(client: Client, { answer, email }: { answer: unknown; em
   const isSame = foldCase(user.username ?? '') === foldCase(email);
   const isAsked = user.username === undefined || isSame;
   const username = isSame && user.username ? user.username : email;
-  return { ...user, username, flaw: user.id === undefined || !isAsked ? oddAnswer : undefined };
+  const isOdd = user.id === undefined || !isAsked;
+  return { ...user, username, flaw: isOdd ? oddAnswer(user.temporaryPassword !== undefined) : undefined };
 }
 
-const oddAnswer = new RunaiError('unreadable', 'the control plane created the user, but its answer cannot be used', {
-  hint: 'The temporary password was published and is valid. Look the user up in the control plane before you run this again.',
-});
+function oddAnswer(hasPassword: boolean): RunaiError {
+  const published = hasPassword ? 'The temporary password was published and is valid. ' : '';
+  return new RunaiError('unreadable', 'the control plane created the user, but its answer cannot be used', {
+    hint: `${published}Look the user up in the control plane before you run this again.`,
+  });
+}
 
 /**
  * Finds a user by the exact address, in any case. The server's filter may be a "contains", or be ignored, so everything
