@@ -125,7 +125,7 @@ function checkOwnPassword(reader: InputReader, own: ModeInputs, credentials: Cre
   if (own.mode !== 'create-user' || own.ifExists !== 'rotate' || credentials?.by !== 'user') return;
   const username = foldCase(credentials.username);
   if (!own.emails.some((email) => foldCase(email) === username)) return;
-  reader.report('email contains the user that this step signs in as: if-exists: rotate would end the password in use');
+  reader.report('email contains the user that this step signs in as: rotate would replace that password');
 }
 
 const PROBLEM_LIMIT = 20;

@@ -283,7 +283,7 @@ describe.concurrent('rotate-app without downtime', () => {
     expectSuccess(result);
     expect(result.outputs['retired-apps']).toBe('');
     expect(result.log.map(({ text }) => text).join()).toContain(
-      `There was nothing left to delete: the application ${first.app}`,
+      `Somebody else has deleted the application ${first.app}`,
     );
     expect(names(stage.simulator)).toEqual([second.app]);
   });
@@ -313,7 +313,7 @@ describe.concurrent('rotate-app without downtime', () => {
     stage.simulator.fault({ method: 'GET', path: accounts, fault: { kind: 'transform', change } });
     const { outputs, errors } = await stage.run(overlapFor(stage));
     expect(outputs).toEqual({ 'error-code': 'unreadable' });
-    expect(errors[0]).toContain('lists the application with fields that cannot be read');
+    expect(errors[0]).toContain(`lists the application ${second.app} with fields that cannot be read`);
   });
 
   it('warns that a first member without access rules may do nothing', async () => {
@@ -326,7 +326,7 @@ describe.concurrent('rotate-app without downtime', () => {
     await using stage = await openStage();
     stage.simulator.fault({ method: 'POST', path: accounts, times: 99, fault: { kind: 'status', status: 503 } });
     const { errors } = await stage.run({ ...overlapFor(stage), 'timeout-seconds': '2' });
-    expect(errors[0]).toContain('An attempt may have created it anyway; nobody uses it: run this again.');
+    expect(errors[0]).toContain('An attempt may have created the application anyway; that does no harm');
     expect(errors[0]).not.toContain('if-exists');
   });
 
@@ -335,7 +335,7 @@ describe.concurrent('rotate-app without downtime', () => {
     stage.simulator.addApplication({ name: 'shop-e51728-20260601-000000' });
     const { errors, outputs } = await stage.run({ mode: 'rotate-app', 'app-name': 'shop' });
     expect(outputs).toEqual({ 'error-code': 'not-found' });
-    expect(errors[0]).toContain('applications whose names begin with shop-');
+    expect(errors[0]).toContain('applications called shop-…');
     expect(errors[0]).not.toMatch(/e51728|app-id:/);
   });
 

@@ -81,7 +81,7 @@ describe('a 404', () => {
     const error = await failure(remove());
     expect(error).toMatchObject({ code: 'unreadable', status: 404 });
     expect(error.describe()).toMatch(
-      /DELETE \S+ answered 404.*The application is still in the list, so it was not deleted\./,
+      /DELETE \S+ answered 404.*The application is still in the list, so it does not seem to be deleted\./,
     );
     expect(names(setup)).toContain(name);
     // Nothing was done, so there is nothing to wait for.

@@ -82,6 +82,17 @@ describe('a known endpoint that refuses', () => {
     expect(error.describe()).toMatch(/apps answered 403.*service-accounts answered 403 as well/);
   });
 
+  it('counts more than a newer one that cannot be reached', async () => {
+    await using setup = await connect({ budget: 2_000 }, { version: '2.24' });
+    await createWith(setup);
+    refuse(setup, '/apps');
+    const down = { kind: 'status', status: 503, work: true } as const;
+    setup.simulator.fault({ method: 'POST', path: '/service-accounts', times: Infinity, fault: down });
+    const error = await failure(rotate(setup));
+    expect(error).toMatchObject({ code: 'forbidden', status: 403 });
+    expect(error.warning).toContain('may have created it anyway');
+  });
+
   it('is the only one named where there is no newer one', async () => {
     await using setup = await connect({}, { version: '2.20' });
     await createWith(setup);

@@ -153,7 +153,7 @@ describe('a reset whose answer was lost', () => {
     expect(issued.flaw).toMatchObject({
       code: 'unverified',
       warning: expect.stringContaining('the client secret that was published stops working'),
-      hint: 'Raise timeout-seconds, and run this again.',
+      hint: 'Raise timeout-seconds. If the new secret does not work, use mode rotate-app, without rotate-after-days.',
     });
   });
 
@@ -163,7 +163,10 @@ describe('a reset whose answer was lost', () => {
     setup.simulator.fault({ path: '/token', times: Infinity, fault: { kind: 'status', status: 404 } });
     const issued = await rotated();
     expect(setup.simulator.isValidSecret(name, issued.clientSecret!)).toBe(true);
-    expect(issued.flaw).toMatchObject({ warning: expect.stringContaining('may have issued a new secret anyway') });
+    expect(issued.flaw).toMatchObject({
+      warning: expect.stringContaining('the client secret that was published stops working'),
+      hint: expect.stringContaining('use mode rotate-app, without rotate-after-days'),
+    });
   });
 
   it('of a disabled application is sent until an answer is not lost, since its secret cannot be tried', async () => {

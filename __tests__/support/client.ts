@@ -29,7 +29,7 @@ export function testClock(): TestClock {
       const timer = setTimeout(() => {
         skipped += ms;
         action();
-      }, 400);
+      }, 1_000);
       return () => clearTimeout(timer);
     },
   };

@@ -10,10 +10,10 @@ const tokenService: Service = {
     unreachable: (peer) =>
       `This is GitHub's token service, from which a job gets its OIDC token, not the control plane: check that this runner can reach ${peer}.`,
     unreadable:
-      "This is GitHub's token service, from which a job gets its OIDC token, not the control plane: is a proxy or gateway answering in its place?",
+      "This is GitHub's token service, from which a job gets its OIDC token, not the control plane: is a proxy answering in its place?",
     unavailable:
       "GitHub's token service could not handle the request: see GitHub's status page, then run the job again.",
-    redirected: () => "GitHub's token service does not redirect: is a proxy or gateway answering in its place?",
+    redirected: () => "GitHub's token service does not redirect: is a proxy answering in its place?",
   },
 };
 

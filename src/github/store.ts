@@ -146,18 +146,18 @@ export class Store {
   }
 
   async #selectedRepositories(): Promise<number[]> {
-    const ids: number[] = [];
+    const ids = new Set<number>();
     let total = 0;
     for (let page = 1; page <= REPOSITORY_PAGES; page++) {
       const path = `${this.#pathOf(this.#target.name)}/repositories?per_page=${PAGE}&page=${page}`;
       const found = this.#valueOf(await this.#send({ method: 'GET', path, read: readRepositoryIds }));
-      for (const id of found.ids) ids.push(id);
-      // If one is removed meanwhile, another moves to a page that was read already.
+      for (const id of found.ids) ids.add(id);
+      // If one is added or removed meanwhile, others move to another page.
       total = Math.max(total, found.total);
       if (found.ids.length === PAGE) continue;
       // A repository that is left out of the write loses access.
-      if (ids.length < total) throw missingRepositories(this.description);
-      return ids;
+      if (ids.size < total) throw missingRepositories(this.description);
+      return [...ids];
     }
     throw new RunaiError('unreadable', 'GitHub sent an endless list of repositories');
   }
@@ -200,7 +200,7 @@ export class Store {
 
 function missingRepositories(description: string): RunaiError {
   return new RunaiError('unreadable', `GitHub lists fewer repositories for ${description} than it counts`, {
-    hint: 'Nothing was changed: check that github-token may see all repositories that have access to the secret.',
+    hint: 'Nothing was changed. The list may have changed while it was read: run this again. If that does not help, check that github-token may see all repositories that have access to the secret.',
   });
 }
 

@@ -2,7 +2,7 @@ import type { InputReader } from './reader.ts';
 import type { InputName } from './specs.ts';
 
 export const secretsHint =
-  'A secret or variable that does not exist is an empty string, and so is the output of a step that was skipped, or a secret output of another job: check its name, and that it belongs to this repository or environment. Runs from forks and from Dependabot get no secrets.';
+  'A secret or variable that does not exist is an empty string, and so is the output of a step that was skipped, or a secret output of another job: check its name, and its repository or environment. Runs from forks and from Dependabot get no secrets.';
 
 /** A token is sent in a header, which cannot carry every character. */
 export function checkHeader(reader: InputReader, name: InputName, source: string): void {

@@ -47,7 +47,7 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
 
 interface Kept {
   application: Application;
-  /** Whether it is certain that its credentials are stored. */
+  /** Whether the two times could be compared. */
   isStored: boolean;
 }
 

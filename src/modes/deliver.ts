@@ -81,9 +81,12 @@ function withFate(
   const copy = isPublished ? 'the outputs of this step hold the only copy' : 'they are lost';
   const dead = oldIsDead ? '; the credentials that are stored no longer work' : '';
   // The hint of an unverified secret says it anyway.
-  const next = known.code === 'unverified' ? '' : ` To issue and store new ones, ${again}.`;
-  if (delivered.mayBeStored) return known.warn(ifLost).warn(`If it has not, ${copy}${dead}.${next}`);
-  return known.warn(`The new credentials are not stored as ${store?.description}: ${copy}${dead}.${next}`);
+  const next = known.code !== 'unverified' && `To issue and store new ones, ${again}.`;
+  const hint = [known.hint, next].filter(Boolean).join(' ');
+  const fate = delivered.mayBeStored
+    ? `If it has not, ${copy}${dead}.`
+    : `The new credentials are not stored as ${store?.description}: ${copy}${dead}.`;
+  return (delivered.mayBeStored ? known.warn(ifLost) : known).warn(fate).with({ hint });
 }
 
 async function keep(
@@ -167,6 +170,5 @@ function unverified(error: RunaiError, enabled: boolean, { oldIsDead, again }: D
     attempts: undefined,
     message: `the new credentials did not get a token: ${error.operation ?? ''} ${error.message}`,
     hint: cause + next,
-    warning: error.warning,
   });
 }

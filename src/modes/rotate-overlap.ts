@@ -80,12 +80,10 @@ async function look(
     .map((row) => (row as { name?: unknown } | null)?.name)
     .filter((name): name is string => isMember(family, { name }));
   const isWhole = oddNames.length === 0;
-  // If no member can be seen, there are no access rules to copy to the next one.
-  if (members.length === 0 && (!isWhole || (rows.length === 0 && odd.length > 0))) throw unreadableRow(client);
+  if (rows.length === 0 && odd.length > 0) throw unreadableRow(client);
   if (!clocksKnown && members.length > 0) {
     log.warning('One of the servers does not send its time (no Date header), so no application is deleted.');
   }
-  if (!isWhole) log.warning('One of the applications cannot be read, so none is deleted.');
   const assessment = assess({
     members,
     storedAt,
@@ -97,7 +95,9 @@ async function look(
   });
   // The names end with the time: a newer one that cannot be read may be the one in use.
   const inUse = assessment.inUse?.application.name ?? '';
-  if (oddNames.some((name) => name > inUse)) throw unreadableRow(client);
+  const newer = oddNames.find((name) => name > inUse);
+  if (newer !== undefined) throw unreadableRow(client, newer);
+  if (!isWhole) log.warning('One of the applications cannot be read, so none is deleted.');
   return assessment;
 }
 
@@ -114,7 +114,7 @@ async function rotate(
   log.info(`Created the application ${name} on ${client.baseUrl}`);
   if (permissions.length === 0) {
     log.warning(
-      `The application ${name} has no permissions, so jobs that sign in with it can do nothing: grant it some in the control plane, and set access-rules.`,
+      `The application ${name} has no permissions, so jobs that sign in with it can do nothing: grant it some in the control plane. Later applications get the same, or those in access-rules.`,
     );
   }
   await deliver(context, issued, {
@@ -192,8 +192,8 @@ async function retire(
     try {
       const isOurs = await deleteApplication(client, member.application);
       gone.set(name, isOurs ? 'deleted' : 'was already gone');
-      const done = isOurs ? 'Deleted' : 'There was nothing left to delete:';
-      log.info(`${done} the application ${client.clean(name)}, which nobody uses any more`);
+      const which = `the application ${client.clean(name)}, which nobody uses any more`;
+      log.info(isOurs ? `Deleted ${which}` : `Somebody else has deleted ${which}`);
     } catch (error) {
       if (!(error instanceof RunaiError)) throw error;
       failures.push({ name, error });
@@ -211,7 +211,7 @@ async function retire(
     attempts: undefined,
     message: `the deletion of ${failures.length} of the applications that nobody uses any more failed, or could not be confirmed:${list}`,
     warning: undefined,
-    hint: 'Everything else is done; the next run will try again.',
+    hint: `${first.error.code === 'interrupted' ? '' : 'Everything else is done. '}The next run will try again.`,
   });
 }
 
@@ -234,7 +234,7 @@ function report(
     log.info(`${name}: ${role}, created ${made}, last used ${used}; ${fate}`);
   }
   const rest = assessment.standings.length - shown.length;
-  if (rest > 0) log.notice(`${rest} older applications are not listed.`);
+  if (rest > 0) log.notice(`Older applications that are not listed: ${rest}.`);
   const kept = shown.filter(({ member, role }) => role === 'previous' && !gone.has(member.application.name));
   for (const { member, reason } of kept) {
     const { name, lastLogin } = member.application;
@@ -249,7 +249,7 @@ function inWords(time: number | 'never' | undefined): string {
 }
 
 const keptBecause = (reason: string | undefined) =>
-  reason ? `is kept: ${reason}` : 'may still exist: its deletion failed, or could not be confirmed';
+  reason ? `is kept: ${reason}` : 'may still exist: it was not deleted, or its deletion could not be confirmed';
 
 function fateOf({ role, reason }: Standing, { isReplaced }: { isReplaced: boolean }): string {
   if (role === 'left behind') return 'not the stored one; deleted once nobody uses it';

@@ -105,8 +105,9 @@ export async function findApplication(client: Client, key: ApplicationKey): Prom
 }
 
 /** The error for a list in which the application, or every application, cannot be read. */
-export function unreadableRow(client: Client): RunaiError {
-  return new RunaiError('unreadable', `${client.baseUrl} lists the application with fields that cannot be read`, {
+export function unreadableRow(client: Client, name?: string): RunaiError {
+  const which = name === undefined ? 'the application' : `the application ${client.clean(name)}`;
+  return new RunaiError('unreadable', `${client.baseUrl} lists ${which} with fields that cannot be read`, {
     hint: 'Check that its id and its client id are set in the control plane.',
   });
 }
@@ -119,7 +120,7 @@ export async function getApplication(client: Client, key: ApplicationKey): Promi
   // Which of them is in use, and for whom, only the rotation knows.
   const hint =
     !('id' in key) && (await hasFamily(client, key.name))
-      ? `A rotation with overlap-hours has created applications whose names begin with ${key.name}-: to rotate one in place, give its full name, which the job summary of that rotation shows.`
+      ? `A rotation with overlap-hours has created applications called ${key.name}-…; to rotate one in place, give its full name, which the job summary of that rotation shows.`
       : 'Check app-name or app-id, and that url is the right tenant. To create an application, use mode: create-app.';
   throw new RunaiError('not-found', `${client.baseUrl} has no application with the ${which}`, { hint });
 }
@@ -128,7 +129,7 @@ export async function getApplication(client: Client, key: ApplicationKey): Promi
 async function hasFamily(client: Client, name: string): Promise<boolean> {
   const { rows } = await listApplications(client);
   return rows.some(
-    (row) => row.name.startsWith(`${name}-`) && /^-[0-9a-f]{6}-\d{8}-\d{6}$/.test(row.name.slice(name.length)),
+    (row) => row.name.startsWith(name) && /^-[0-9a-f]{6}-\d{8}-\d{6}$/.test(row.name.slice(name.length)),
   );
 }
 
@@ -152,7 +153,8 @@ export async function resetSecret(client: Client, application: Application): Pro
       if (isSafe) break;
       ({ clientSecret, isSafe } = await sendReset(client, application));
     } catch (error) {
-      if (error instanceof RunaiError) return issued(clientSecret, error.warn(mayBeReset));
+      if (error instanceof RunaiError)
+        return issued(clientSecret, error.warn(mayBeReplaced).with({ hint: untried.hint }));
       throw error;
     }
   }
@@ -185,10 +187,12 @@ async function isAccepted(client: Client, { clientId }: Application, clientSecre
   }
 }
 
+const mayBeReplaced =
+  'The answer to an earlier reset was lost. If that reset is carried out late, the client secret that was published stops working.';
+
 const untried = new RunaiError('unverified', 'the new client secret could not be tried in time', {
-  warning:
-    'The answer to an earlier reset was lost. If that reset is carried out late, the client secret that was published stops working.',
-  hint: 'Raise timeout-seconds, and run this again.',
+  warning: mayBeReplaced,
+  hint: 'Raise timeout-seconds. If the new secret does not work, use mode rotate-app, without rotate-after-days.',
 });
 
 function ownApplication(name: string): RunaiError {
@@ -225,7 +229,7 @@ export async function deleteApplication(client: Client, application: Application
   }
   throw client.refusal(answer).with({
     code: 'unreadable',
-    hint: 'The application is still in the list, so it was not deleted. Something in front of the control plane may have answered in its place.',
+    hint: 'The application is still in the list, so it does not seem to be deleted. Something in front of the control plane may have answered in its place.',
   });
 }
 

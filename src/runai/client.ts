@@ -118,7 +118,7 @@ export class Client {
     const answer = await this.#sendOnce(call);
     if (answer.status !== 401 || isBlocked(answer) || call.anonymous || !this.#renew) return answer;
     this.#renewal ??= this.#renewToken(this.#renew);
-    const second = await afterLost([answer], call, async () => {
+    const second = await this.#after([answer], call, async () => {
       await this.#renewal;
       return this.#sendOnce(call);
     });
@@ -180,19 +180,35 @@ export class Client {
         // If there is no other path, a page is not an answer, and the work may have been done anyway.
         const call = { ...callTo(path), probe: !isKnown && paths.length > 1 };
         const earlier = tries.map(({ answer }) => answer);
-        const answer = await afterLost(earlier, call, () => this.send(call));
+        const answer = await this.#after(earlier, call, () => this.send(call));
         tries.push({ path, answer });
         // An endpoint that has answered before exists: then a 404 is about the requested object.
-        const isThere = isKnown ? !isPage(answer) : !isAbsent(answer);
+        const isThere = isKnown || !isAbsent(answer);
         if (isThere && answer.status !== 403) return done({ answer, path, others: [] });
-        if (isKnown && !isThere) break;
       }
       const [first, ...others] = tries.filter(({ answer }) => answer.status === 403);
       if (first) return done({ ...first, others: others.map(({ answer }) => answer) });
       if (!tries.some(({ answer }) => isPage(answer))) break;
     }
     const answers = tries.map(({ answer }) => answer);
-    throw this.#nothingThere([...new Set(tries.map(({ path }) => path))], answers);
+    throw this.#nothingThere(paths, answers);
+  }
+
+  /**
+   * Sends a call after earlier ones for the same thing. Its error also says what those may have done; and if one of them
+   * was refused, that counts more than that the next generation could not be reached.
+   */
+  async #after<T>(earlier: Answer<T>[], { ifLost }: ApiCall<T>, work: () => Promise<Answer<T>>): Promise<Answer<T>> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof RunaiError)) throw error;
+      const isLost = earlier.some(({ lost }) => lost.length > 0);
+      const known = isLost && ifLost ? error.warn(ifLost) : error;
+      const refused = earlier.find(({ status }) => status === 403);
+      if (!refused || error.code === 'interrupted') throw known;
+      throw this.refusal(refused).with({ warning: known.warning });
+    }
   }
 
   #order(endpoint: Endpoint): readonly string[] {
@@ -217,20 +233,6 @@ export class Client {
         ? 'Either url is not the address of a Run:ai control plane (check its path, too), or its version is older than 2.20.'
         : 'Something in front of the control plane may not let this path through, or this action does not know its version.';
     return new RunaiError('not-run-ai', `${this.baseUrl} has ${missing} (${status})`, { status, warning, hint });
-  }
-}
-
-/** Adds to the error of a failed request what earlier attempts whose answers were lost may have done. */
-async function afterLost<T>(
-  earlier: Answer<T>[],
-  { ifLost }: ApiCall<T>,
-  work: () => Promise<Answer<T>>,
-): Promise<Answer<T>> {
-  try {
-    return await work();
-  } catch (error) {
-    const isLost = earlier.some(({ lost }) => lost.length > 0);
-    throw isLost && ifLost && error instanceof RunaiError ? error.warn(ifLost) : error;
   }
 }
 

@@ -63,7 +63,8 @@ export const mayExist =
   'An attempt may have created it anyway: run this again with if-exists: rotate to get a secret that works.';
 
 /** The same for an application with a name that no other run uses. */
-export const mayBeLeftBehind = 'An attempt may have created it anyway; nobody uses it: run this again.';
+export const mayBeLeftBehind =
+  'An attempt may have created the application anyway; that does no harm, since nobody uses it.';
 
 /** The warning if a reset fails after an attempt whose answer was lost. */
 export const mayBeReset =

@@ -129,7 +129,8 @@ async function withNewPassword(client: Client, user: FoundUser): Promise<IssuedU
       if (!(await client.wait(LATE))) return issued(reset.password, unsettled);
       reset = await sendReset(client, user);
     } catch (error) {
-      if (error instanceof RunaiError) return issued(reset.password, error.warn(mayBeReset));
+      if (error instanceof RunaiError)
+        return issued(reset.password, error.warn(mayBeReplaced).with({ hint: unsettled.hint }));
       throw error;
     }
   }
@@ -148,10 +149,12 @@ async function sendReset(client: Client, { endpoint, id }: FoundUser): Promise<{
   return { password, isSafe: answer.lost.length === 0 };
 }
 
+const mayBeReplaced =
+  'The answer to an earlier reset was lost. If that reset is carried out late, the temporary password that was published stops working.';
+
 const unsettled = new RunaiError('unverified', 'no time was left to confirm the new temporary password', {
-  warning:
-    'The answer to an earlier reset was lost. If that reset is carried out late, the temporary password that was published stops working.',
-  hint: 'Raise timeout-seconds, and run this again.',
+  warning: mayBeReplaced,
+  hint: 'Raise timeout-seconds. If the password does not work, run this again with if-exists: rotate.',
 });
 
 function known({ id, username, createdAt }: User) {
