@@ -439,6 +439,23 @@ describe.concurrent('if-exists: repair', () => {
     expect(outputs).toMatchObject({ created: 'false', stored: 'false' });
   });
 
+  it('stores no secret that a lost reset may still replace, so that the next run issues another', async () => {
+    await using stage = await openStage();
+    stage.simulator.addApplication({ name: 'trainer' });
+    const late: Fault = { kind: 'status', status: 504, workAfter: 2_000 };
+    stage.simulator.fault({ method: 'POST', path: '/secret', fault: late });
+    const first = await stage.run({ ...inputsFor(stage), 'timeout-seconds': '5' });
+    expect(first.outputs).toMatchObject({ 'error-code': 'unverified', created: 'false', stored: 'false' });
+    expect(first.errors[0]).toContain('The answer to an earlier reset was lost');
+    expect(first.errors[0]).toContain('The new credentials are not stored as');
+    expect(first.errors[0]).toContain('To issue and store new ones, run this again.');
+    expect(secretOf(stage)).toBeUndefined();
+    await stage.simulator.settled();
+    const second = await stage.run(inputsFor(stage));
+    expect(second.outputs).toMatchObject({ created: 'false', stored: 'true' });
+    expect(works(stage, secretOf(stage))).toBe(true);
+  });
+
   it('twice in a row changes nothing the second time', async () => {
     await using stage = await openStage();
     const first = await stage.run(inputsFor(stage));

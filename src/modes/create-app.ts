@@ -24,7 +24,9 @@ export async function createApp(inputs: InputsFor<'create-app'>, context: Contex
   const issued = kept ? leftAlone(kept.application) : await createApplication(client, { name, ifExists });
   const { created, clientSecret } = issued;
   log.info(whatHappened(issued, { which: `${name} on ${client.baseUrl}`, kept }));
-  const oldIsDead = !created && clientSecret !== undefined;
+  // If a lost reset may still replace the new secret, the next repair has to see that nothing valid is stored.
+  const isDoubtful = inputs.ifExists === 'repair' && issued.flaw !== undefined;
+  const oldIsDead = !created && clientSecret !== undefined && !isDoubtful;
   // Set even if nothing was rehearsed because the existing credentials are already stored.
   const values = { created, ...(store && { stored: false }) };
   const again = `run this again${ifExists === 'rotate' ? '' : ' with if-exists: repair'}`;

@@ -80,8 +80,7 @@ function withFate(
   if (delivered.stored) return known.warn(`The new credentials were stored anyway${why}.`);
   const copy = isPublished ? 'the outputs of this step hold the only copy' : 'they are lost';
   const dead = oldIsDead ? '; the credentials that are stored no longer work' : '';
-  // The hint of an unverified secret says it anyway.
-  const next = known.code !== 'unverified' && `To issue and store new ones, ${again}.`;
+  const next = !known.hint?.includes(again) && `To issue and store new ones, ${again}.`;
   const hint = [known.hint, next].filter(Boolean).join(' ');
   const fate = delivered.mayBeStored
     ? `If it has not, ${copy}${dead}.`
