@@ -112,11 +112,14 @@ function reissue(body: string, { issue, tokens }: FrontOptions, issued: string[]
   return JSON.stringify(fields);
 }
 
-/** The body with each value by the name that the service knows. */
+/**
+ * The body with each value by the name that the service knows. An id stays as it is, even one that is a token: the
+ * service may quote it, and the step does not know the service's own token.
+ */
 function translated(body: string, { tokens }: FrontOptions): string {
   if (body.startsWith('{')) {
-    return JSON.stringify(JSON.parse(body), (_, value) =>
-      typeof value === 'string' ? (tokens.get(value) ?? value) : value,
+    return JSON.stringify(JSON.parse(body), (name, value) =>
+      typeof value === 'string' && name !== 'subjectId' ? (tokens.get(value) ?? value) : value,
     );
   }
   const form = [...new URLSearchParams(body)].map(
