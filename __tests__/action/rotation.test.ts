@@ -141,6 +141,16 @@ async function turn(stage: Stage, more: Inputs = {}): Promise<{ app: string; rot
   return { app, rotated: rotated === 'true', retired: retired.split('\n').filter(Boolean) };
 }
 
+/** Two rotations, and a job that shows that the first member is no longer needed. Returns the names of both. */
+async function afterOverlap(stage: Stage): Promise<[string, string]> {
+  const first = await turn(stage);
+  await stage.pass(25);
+  const second = await turn(stage);
+  await stage.pass(2);
+  await signIn(stage);
+  return [first.app, second.app];
+}
+
 /** A run that makes the next member, and cannot store it. */
 async function brokenTurn(stage: Stage): Promise<string> {
   stage.github.fault({ method: 'PUT', path: /CREDENTIALS$/, fault: { kind: 'status', status: 403 } });
@@ -273,34 +283,24 @@ describe.concurrent('rotate-app without downtime', () => {
 
   it('takes no credit for one that somebody else deletes first', async () => {
     await using stage = await openStage();
-    const first = await turn(stage);
-    await stage.pass(25);
-    const second = await turn(stage);
-    await stage.pass(2);
-    await signIn(stage);
+    const [first, second] = await afterOverlap(stage);
     stage.simulator.fault({ method: 'DELETE', fault: { kind: 'status', status: 404, work: true } });
     const result = await stage.run(overlapFor(stage));
     expectSuccess(result);
     expect(result.outputs['retired-apps']).toBe('');
-    expect(result.log.map(({ text }) => text).join()).toContain(
-      `Somebody else has deleted the application ${first.app}`,
-    );
-    expect(names(stage.simulator)).toEqual([second.app]);
+    expect(result.log.map(({ text }) => text).join()).toContain(`Somebody else has deleted the application ${first}`);
+    expect(names(stage.simulator)).toEqual([second]);
   });
 
   it('does not deny a deletion that it cannot confirm', async () => {
     await using stage = await openStage();
-    const first = await turn(stage);
-    await stage.pass(25);
-    const second = await turn(stage);
-    await stage.pass(2);
-    await signIn(stage);
+    const [first, second] = await afterOverlap(stage);
     stage.simulator.fault({ method: 'GET', path: accounts, skip: 1, times: 2, fault: { kind: 'status', status: 403 } });
     const { errors, outputs, notices } = await stage.run(overlapFor(stage));
     expect(outputs).toMatchObject({ 'retired-apps': '', 'error-code': 'forbidden' });
     expect(errors[0]).toContain('The control plane has accepted the deletion');
-    expect(notices.join()).toContain(`${first.app} may still exist`);
-    expect(names(stage.simulator)).toEqual([second.app]);
+    expect(notices.join()).toContain(`${first} may still exist`);
+    expect(names(stage.simulator)).toEqual([second]);
   });
 
   it('fails where the newest member cannot be read: it may be the one in use', async () => {
